@@ -1,0 +1,166 @@
+"""Typer commands of a dozen lines; everything else is imported inside them."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from .errors import AgentError, ExitCode, InputOutputError, Interrupted, UsageError
+from .lean import typer
+
+if TYPE_CHECKING:
+    from .model import JobReport, Wishes
+    from .render import Json, Text
+
+# click's UsageError: Typer does not hand it on, and click may be absent (newer releases of Typer carry their own).
+_UsageFault: type[BaseException] = typer.BadParameter.__mro__[1]
+_LONGEST = 3600.0  # seconds
+_TO = typer.Option(None, "--to", metavar="ADDRESS", help="Send the test mail there, not to root.")
+_TIMEOUT = typer.Option(30.0, "--timeout", metavar="SECONDS", help="Deadline of every program that is started.")
+_JSON = typer.Option(False, "--json", help="Print one JSON object instead of text.")
+_QUIET = typer.Option(False, "--quiet", help="Print warnings and failures alone.")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+        from .render import say
+
+        say(f"msmtp-config {__version__}", sys.stdout)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def configure(
+    context: typer.Context,
+    password_stdin: bool = typer.Option(False, "--password-stdin", help="Read the password from standard input."),
+    credential: str = typer.Option(None, "--credential", metavar="NAME", help="Read it from a systemd credential."),
+    to: str = _TO,
+    no_mail: bool = typer.Option(False, "--no-mail", help="Prove the password, and send no test mail."),
+    offline: bool = typer.Option(False, "--offline", help="No network: check the configuration, store unproven."),
+    fix: bool = typer.Option(False, "--fix", help="Put owner and mode of /etc/msmtprc and of the secret file right."),
+    force: bool = typer.Option(False, "--force", help="Store it although /etc/msmtprc will not use it, or unproven."),
+    timeout: float = _TIMEOUT,
+    as_json: bool = _JSON,
+    quiet: bool = _QUIET,
+    version: bool = typer.Option(  # noqa: ARG001 - its callback has answered
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Ask for the SMTP password, prove it, store it in /etc/msmtp-password, and send a test mail."""
+    if context.invoked_subcommand is not None:
+        _refuse_options_before_verb(context)
+        return
+    wishes = _wishes(to=to, mail=not no_mail, offline=offline, fix=fix, force=force, timeout=timeout)
+    from . import configure as workflow
+    from .host import Host
+    from .sources import choose
+
+    source = choose(password_stdin, credential, os.environ.get("CREDENTIALS_DIRECTORY"))
+    listener = _begin(as_json, quiet)
+    _end(workflow.run(Host(), wishes, source, listener), listener)
+
+
+@app.command("test")
+def send_test_mail(to: str = _TO, timeout: float = _TIMEOUT, as_json: bool = _JSON, quiet: bool = _QUIET) -> None:
+    """Send a test mail with what is installed."""
+    wishes = _wishes(to=to, timeout=timeout)
+    from . import configure as workflow
+    from .host import Host
+
+    listener = _begin(as_json, quiet)
+    _end(workflow.run_test(Host(), wishes, listener), listener)
+
+
+def main() -> int:
+    """Run the command line and return the exit status.
+
+    Of an unforeseen error only its type and place are shown: its text could hold the secret.
+    """
+    try:
+        status = typer.main.get_command(app).main(prog_name="msmtp-config", standalone_mode=False)
+        return int(status or ExitCode.OK)
+    except _UsageFault as fault:
+        return _complain(UsageError("usage", _words(fault), remedy="msmtp-config --help"))
+    except AgentError as error:
+        return _complain(error)
+    except Interrupted as signal:
+        return signal.code
+    except (typer.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except SystemExit:  # click's answer to a closed pipe
+        return ExitCode.IO
+    except OSError as error:
+        return _complain(InputOutputError("msmtp-config", f"input or output failed: {error.strerror}"))
+    except BaseException as error:  # noqa: BLE001 - see above
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "?"
+        return _complain(AgentError("msmtp-config", f"internal error: {type(error).__name__} at {where}"))
+
+
+def _words(fault: BaseException) -> str:
+    return str(getattr(fault, "format_message", lambda: "wrong options")())
+
+
+def _refuse_options_before_verb(context: typer.Context) -> None:
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                parameter.opts[0],
+                f"stands before the verb {context.invoked_subcommand}",
+                expected="options behind the verb",
+                remedy=f"msmtp-config {context.invoked_subcommand} --help",
+            )
+
+
+def _wishes(
+    *,
+    to: str | None,
+    timeout: float,
+    mail: bool = True,
+    offline: bool = False,
+    fix: bool = False,
+    force: bool = False,
+) -> "Wishes":
+    """The options as one value. Raises UsageError for a wrong value, and for two that exclude each other."""
+    from .model import Wishes
+
+    if not 0 < timeout <= _LONGEST:
+        raise UsageError("--timeout", f"is {timeout:g}", expected=f"seconds, more than 0, at most {_LONGEST:g}")
+    if to is not None:
+        if not (0 < len(to) <= 254 and to.isascii() and to.isprintable()) or " " in to or to.startswith("-"):
+            raise UsageError("--to", "is not a mail address", expected="name@host, or a local name")
+        for option, given in (("--no-mail", not mail), ("--offline", offline)):
+            if given:
+                raise UsageError("--to", f"and {option} exclude each other", remedy="msmtp-config --help")
+    return Wishes(to=to, mail=mail, offline=offline, fix=fix, force=force, timeout=timeout)
+
+
+def _begin(as_json: bool, quiet: bool) -> "Json | Text":
+    """Put the process in order for a job with a secret in it; who is to be told of the job."""
+    from . import interruption, process, render
+
+    process.shield()
+    interruption.install()
+    return render.Json() if as_json else render.Text(quiet=quiet)
+
+
+def _end(report: "JobReport", listener: "Json | Text") -> NoReturn:
+    from . import interruption
+    from .journal import exit_code
+
+    interruption.quiet()
+    listener.report(report)
+    raise typer.Exit(exit_code(report))
+
+
+def _complain(error: AgentError) -> int:
+    from .model import Problem
+    from .render import problem
+
+    problem(Problem(error.code, error.message, error.remedy, error.words))
+    return error.code

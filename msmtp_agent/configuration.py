@@ -1,0 +1,90 @@
+"""The config stage: are `/etc/msmtprc` and what stands at the secret file's path safe, and do they belong together."""
+
+from collections.abc import Callable
+
+from . import files, readiness
+from .errors import CantCreateError, ConfigError, NotUsedError
+from .host import MSMTPRC, SECRET, Host
+from .journal import Journal
+from .model import FileFacts, FileKind, Wishes
+from .msmtprc import Account
+from .secret import MAXIMUM
+
+_LIMIT = 1 << 20  # bytes of a configuration file that are read
+_RIGHTS = "0600 root:root"
+
+
+def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], bool]) -> Account:
+    """The default account of a `/etc/msmtprc` that only root can read or change.
+
+    `repair` is asked whether wrong rights may be put right. Raises ConfigError, NotUsedError (readiness), and
+    CantCreateError when a repair cannot be written.
+    """
+    facts, content = host.read(MSMTPRC, _LIMIT + 1)
+    _refuse_odd(facts)
+    if facts.rights != _RIGHTS:
+        if not repair(facts):
+            raise ConfigError(
+                MSMTPRC,
+                f"is {facts.rights}",
+                expected=_RIGHTS,
+                remedy=f"chown root:root {MSMTPRC} && chmod 0600 {MSMTPRC}",
+            )
+        files.replace(host, MSMTPRC, content, 0o600)
+        journal.changed = True
+        journal.warn(f"{MSMTPRC}: was {facts.rights}, is {_RIGHTS} now: read it once, others may have changed it")
+    own_path = host.root_configuration()
+    own_facts, own_content = host.read(own_path, _LIMIT)
+    if own_facts.kind not in (FileKind.REGULAR, FileKind.MISSING):
+        raise NotUsedError(
+            own_path,
+            f"is {own_facts.kind.value}, which msmtp would read after {MSMTPRC} when root sends",
+            expected="no such file",
+            remedy=f"mv {own_path} {own_path}.off",
+        )
+    return readiness.find_account(content, own_path, own_content)
+
+
+def _refuse_odd(facts: FileFacts) -> None:
+    if facts.kind is FileKind.MISSING:
+        raise NotUsedError(MSMTPRC, "is missing", expected="msmtp's configuration", remedy=f"sudoedit {MSMTPRC}")
+    if facts.kind is not FileKind.REGULAR:
+        target = f" to {facts.target}" if facts.target else ""
+        raise ConfigError(
+            MSMTPRC, f"is {facts.kind.value}{target}", expected="a regular file", remedy=f"ls -ld {MSMTPRC}"
+        )
+    if facts.links > 1:
+        raise ConfigError(
+            MSMTPRC, f"has {facts.links} hard links", expected="one", remedy=f"find / -xdev -samefile {MSMTPRC}"
+        )
+    if facts.size > _LIMIT:
+        raise ConfigError(MSMTPRC, f"holds {facts.size} bytes", expected=f"at most {_LIMIT}", remedy=f"ls -l {MSMTPRC}")
+
+
+def secret_place(host: Host, wishes: Wishes, journal: Journal) -> FileFacts:
+    """What stands at the secret file's path; with `--fix` its owner and mode are put right.
+
+    Raises CantCreateError when a secret cannot take its place.
+    """
+    facts, content = host.read(SECRET, MAXIMUM + 1)
+    files.refuse_replacing(facts)
+    if facts.kind is FileKind.REGULAR and facts.rights != _RIGHTS:
+        if not wishes.fix:
+            journal.warn(f"{SECRET}: is {facts.rights}, expected {_RIGHTS} (storing a secret puts it right, or: --fix)")
+        elif len(content) > MAXIMUM:
+            raise CantCreateError(SECRET, f"holds {facts.size} bytes", expected="one password", remedy=f"rm {SECRET}")
+        else:
+            files.replace(host, SECRET, content, 0o600)
+            journal.changed = True
+            journal.warn(f"{SECRET}: was {facts.rights}, is {_RIGHTS} now")
+            return host.inspect(SECRET)
+    return facts
+
+
+def describe(account: Account) -> str:
+    """The account in force, in one line."""
+    tls = "off" if not account.uses_tls else "from the start" if account.get("tls_starttls") == "off" else "STARTTLS"
+    return (
+        f"{MSMTPRC}: {account.get('user')} at {account.get('host')}, port {account.port}, TLS {tls},"
+        f" auth {account.method}, secret from {SECRET}"
+    )

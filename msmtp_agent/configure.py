@@ -1,0 +1,285 @@
+"""The workflow of the main job and of `test`, in the order that a person would tell it."""
+
+from contextlib import ExitStack
+from typing import Protocol
+
+from . import files, readiness, secret
+from .configuration import describe, safe_account, secret_place
+from .delivery import deliver
+from .errors import (
+    AgentError,
+    ConfigError,
+    DataError,
+    MsmtpError,
+    NotRootError,
+    NotUsedError,
+    RefusedError,
+    TemporaryError,
+)
+from .host import MSMTPRC, SECRET, Host
+from .journal import Journal, Listener
+from .model import FileFacts, FileKind, JobReport, Outcome, Verification, Wishes, WriteOutcome
+from .msmtp import Msmtp
+from .msmtprc import Account
+from .secret import Secret
+
+_ATTEMPTS = 3  # passwords that a person may type
+
+
+class Source(Protocol):
+    """Where the secret comes from, and the person behind it, if there is one."""
+
+    @property
+    def attended(self) -> bool:
+        """Whether a person is there to be asked."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    def require(self) -> None:
+        """Raise UsageError where this source cannot be read at all."""
+
+    def read(self, user: str, host: str) -> Secret:
+        """The secret for this account."""
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """The person's answer; False when there is nobody."""
+
+
+def run(host: Host, wishes: Wishes, source: Source, listener: Listener) -> JobReport:
+    """Ask, prove, store, and send a test mail; the report says what became of it, and never raises AgentError."""
+    journal = Journal(listener)
+    with journal.outcome(), ExitStack() as stack:
+        with journal.stage("host") as entry:
+            msmtp = _msmtp(host, wishes)
+            source.require()
+            stack.enter_context(files.lock(host))
+            entry.seen = f"root; msmtp {msmtp.version() or 'of unknown version'} ({msmtp.path})"
+        with journal.stage("config") as entry:
+            place = secret_place(host, wishes, journal)
+            account = _account(host, wishes, source, journal)
+            entry.seen = (
+                describe(account) if account else f"{MSMTPRC} will not use {SECRET}: --force goes on all the same"
+            )
+        _Job(host, wishes, source, journal, msmtp, account, place).run()
+    return journal.report()
+
+
+def run_test(host: Host, wishes: Wishes, listener: Listener) -> JobReport:
+    """Send a test mail with what is installed; nothing is changed."""
+    journal = Journal(listener)
+    with journal.outcome():
+        with journal.stage("host") as entry:
+            msmtp = _msmtp(host, wishes)
+            entry.seen = f"root; msmtp {msmtp.version() or 'of unknown version'} ({msmtp.path})"
+        with journal.stage("config") as entry:
+            account = safe_account(host, journal, lambda _: False)
+            if readiness.reads_secret_file(account) and not account.get("password"):
+                _require_stored(host.inspect(SECRET))
+            entry.seen = describe(account)
+        with journal.stage("deliver") as entry:
+            deliver(host, msmtp, account, wishes.to, journal, entry)
+    return journal.report()
+
+
+def _msmtp(host: Host, wishes: Wishes) -> Msmtp:
+    if host.effective_uid() != 0:
+        raise NotRootError("msmtp-config", "does not run as root", expected="root", remedy="sudo msmtp-config")
+    return Msmtp(host, wishes.timeout)
+
+
+def _require_stored(facts: FileFacts) -> None:
+    if facts.kind is FileKind.MISSING:
+        raise ConfigError(SECRET, "is missing", expected="the password", remedy="msmtp-config")
+    files.refuse_replacing(facts)
+
+
+def _account(host: Host, wishes: Wishes, source: Source, journal: Journal) -> Account | None:
+    """The account that will use the secret file; None where none will and `--force` goes on."""
+
+    def repair(facts: FileFacts) -> bool:
+        question = f"{MSMTPRC} is {facts.rights}; make it 0600 root:root?"
+        return wishes.fix or source.confirm(question, default=True)
+
+    try:
+        account = safe_account(host, journal, repair)
+        readiness.require_secret_file(account)
+    except NotUsedError as error:
+        if not wishes.force:
+            raise
+        journal.warn(error.message)
+        return None
+    return account
+
+
+class _Job:
+    """The stages from the secret on, and what they know of each other."""
+
+    def __init__(
+        self,
+        host: Host,
+        wishes: Wishes,
+        source: Source,
+        journal: Journal,
+        msmtp: Msmtp,
+        account: Account | None,
+        place: FileFacts,
+    ) -> None:
+        self._host = host
+        self._wishes = wishes
+        self._source = source
+        self._journal = journal
+        self._msmtp = msmtp
+        self._account = account
+        self._place = place
+
+    def run(self) -> None:
+        candidate, doubt = self._prove()
+        self._store(candidate)
+        if doubt is not None:
+            raise doubt
+        self._deliver()
+
+    def _prove(self) -> tuple[Secret, AgentError | None]:
+        """A secret, and the error to end with when the server did not accept it; a person may type it anew."""
+        for _ in range(_ATTEMPTS - 1 if self._source.attended else 0):
+            candidate = self._read()
+            doubt = self._try(candidate)
+            if self._journal.verification is not Verification.REFUSED:
+                return candidate, doubt
+        candidate = self._read()
+        return candidate, self._try(candidate)
+
+    def _read(self) -> Secret:
+        with self._journal.stage("secret") as entry:
+            user, server = (self._account.get("user"), self._account.get("host")) if self._account else ("", "")
+            candidate = self._source.read(user, server)
+            if self._account is not None:
+                _require_fitting(candidate, self._account)
+            entry.seen = f"read from {self._source.name}"
+        return candidate
+
+    def _try(self, candidate: Secret) -> AgentError | None:
+        """Let msmtp read the candidate, and the server judge it; the error is what the job ends with if it did not."""
+        if self._account is None:
+            for name in ("pretend", "probe"):
+                with self._journal.stage(name) as entry:
+                    entry.skip("this configuration does not use the secret file")
+            return None
+        with self._journal.stage("pretend") as entry:
+            outcome = self._msmtp.pretend(candidate)
+            if outcome.status != 0:
+                raise _failure("msmtp --pretend", "the configuration cannot be used", outcome)
+            entry.seen = "the configuration parses and the secret can be read (no more than that)"
+        with self._journal.stage("probe") as entry:
+            if self._wishes.offline:
+                self._journal.verification = Verification.UNPROVEN
+                entry.skip("--offline: the password was not tried")
+                return None
+            outcome = self._msmtp.probe(candidate, self._account)
+            self._journal.verification = outcome.verification
+            doubt = _doubt(self._account, outcome)
+            if doubt is None:
+                entry.seen = f"{_server(self._account)} accepted the password; no mail was sent"
+            else:
+                entry.fail(": ".join((doubt.message, *doubt.words[:1])))
+        return doubt
+
+    def _store(self, candidate: Secret) -> None:
+        """Store what the design's table says: the answer of the probe against what stands in the file's place."""
+        verification = self._journal.verification
+        with self._journal.stage("store") as entry:
+            present = self._place.kind is not FileKind.MISSING
+            if verification is Verification.REFUSED and not self._wishes.force:
+                entry.skip(f"{SECRET} was kept as it was" if present else "nothing was stored")
+                return
+            if verification is Verification.UNPROVEN and present and not self._may_replace():
+                entry.skip(f"{SECRET} was kept as it was: the new password is unproven")
+                return
+            outcome = files.replace(self._host, SECRET, candidate.reveal() + b"\n", 0o600)
+            if outcome is not WriteOutcome.UNCHANGED:
+                self._journal.changed = True
+            proof = "" if verification is Verification.ACCEPTED else " (unproven)"
+            entry.seen = f"{SECRET} {outcome.value}, 0600 root:root{proof}"
+
+    def _may_replace(self) -> bool:
+        if self._wishes.force or self._wishes.offline:
+            return True
+        return self._source.confirm(
+            f"The server could not judge the password. Replace the one in {SECRET} all the same?", default=False
+        )
+
+    def _deliver(self) -> None:
+        with self._journal.stage("deliver") as entry:
+            if not self._wishes.mail:
+                entry.skip("--no-mail")
+            elif self._account is None or self._journal.verification is not Verification.ACCEPTED:
+                entry.skip("the password is unproven")
+            elif self._source.attended and not self._source.confirm("Send a test mail?", default=True):
+                entry.skip("not wanted")
+            else:
+                deliver(self._host, self._msmtp, self._account, self._wishes.to, self._journal, entry)
+
+
+def _require_fitting(candidate: Secret, account: Account) -> None:
+    """Raise DataError when msmtp could not send this password as it is, with this user name and method."""
+    longest = secret.longest(account.method, account.get("user"), account.get("host"), account.port)
+    if len(candidate.reveal()) > longest:
+        raise DataError(
+            "password",
+            "is longer than msmtp can send",
+            expected=f"at most {longest} bytes for this user name and `auth {account.method}`",
+            remedy="msmtp-config",
+        )
+    if not secret.survives(account.method, candidate):
+        line = account.line_of("auth")
+        raise DataError(
+            "password",
+            f"has characters that `auth {account.method}` forbids or changes (SASLprep)",
+            expected="letters, digits, signs, or `auth on`",
+            remedy=f"sudoedit +{line} {MSMTPRC}   # auth on",
+        )
+
+
+def _server(account: Account) -> str:
+    return f"{account.get('host')}:{account.port}"
+
+
+def _doubt(account: Account, outcome: Outcome) -> AgentError | None:
+    """The error that a probe's answer stands for; None when the password was accepted."""
+    server = _server(account)
+    if outcome.verification is Verification.ACCEPTED:
+        return None
+    if outcome.verification is Verification.REFUSED:
+        return RefusedError(
+            server,
+            f"refused the password of {account.get('user')}",
+            words=outcome.words,
+            remedy="msmtp-config   # with the right password",
+        )
+    return _failure(server, "could not judge the password", outcome)
+
+
+def _failure(subject: str, observed: str, outcome: Outcome) -> AgentError:
+    """Msmtp's own failure, with its own exit status; a deadline is temporary."""
+    if outcome.status is None:
+        return TemporaryError(
+            subject,
+            f"{observed}: msmtp was still waiting at the deadline and was ended",
+            words=outcome.words,
+            remedy="msmtp-config --timeout 120",
+        )
+    if outcome.status < 0:
+        return AgentError(subject, f"{observed}: msmtp died of signal {-outcome.status}", words=outcome.words)
+    if outcome.status == RefusedError.code:
+        return TemporaryError(
+            subject, f"{observed} for now", words=outcome.words, remedy="msmtp-config   # again in some minutes"
+        )
+    return MsmtpError(
+        subject,
+        f"{observed}: msmtp ended with {outcome.status}",
+        words=outcome.words,
+        remedy="msmtp-config test" if subject.startswith("msmtp") else "msmtp-config   # once the server answers",
+        code=outcome.status,
+    )

@@ -1,0 +1,122 @@
+"""The test mail: who it goes to, what it says, and that it leaves as any system mail does."""
+
+import time
+
+from . import __version__, aliases
+from .errors import AgentError, ConfigError, MsmtpError, TemporaryError
+from .host import ALIASES, MSMTPRC, Host
+from .journal import Entry, Journal
+from .model import Delivery, FileKind
+from .msmtp import Msmtp
+from .msmtprc import Account
+
+_LIMIT = 1 << 20  # bytes of an aliases file that are read
+
+
+def deliver(host: Host, msmtp: Msmtp, account: Account, to: str | None, journal: Journal, entry: Entry) -> None:
+    """Send one test mail and note the server's final reply.
+
+    To `to`, or else to root as the system's mail goes. Raises ConfigError when root has no address, MsmtpError with
+    msmtp's own exit status when it does not leave, TemporaryError when msmtp had to be ended.
+    """
+    envelope, final = _recipients(host, account, to, journal)
+    offset = _log_size(host, msmtp.log(account))
+    outcome = msmtp.send(envelope, _message(host, envelope[0]))
+    shown = ", ".join(final)
+    if outcome.status is None:
+        raise TemporaryError(
+            f"test mail to {shown}",
+            "msmtp was still waiting for the server at the deadline and was ended",
+            words=outcome.words,
+            remedy="msmtp-config test --timeout 120",
+        )
+    if outcome.status < 0:
+        raise AgentError(
+            f"test mail to {shown}",
+            f"msmtp died of signal {-outcome.status}, and the mail may have left all the same",
+            words=outcome.words,
+            remedy="df /var/log   # msmtp 1.8 aborts when its log cannot grow",
+        )
+    if outcome.status != 0:
+        raise MsmtpError(
+            f"test mail to {shown}",
+            f"was not sent, msmtp ended with {outcome.status}",
+            words=outcome.words,
+            remedy="msmtp-config test",
+            code=outcome.status,
+        )
+    try:
+        reply = msmtp.last_reply(account, offset, outcome)
+    except AgentError:
+        reply = None
+    journal.delivery = Delivery(final, reply)
+    entry.seen = f"test mail to {shown}: " + (
+        reply or "accepted by the server (its reply is not known: the account has no readable `logfile`)"
+    )
+    for words in outcome.words:  # such as a log that cannot be written: the mail has left all the same
+        journal.warn(f"msmtp: {words}")
+
+
+def _log_size(host: Host, path: str | None) -> int:
+    """Where this mail's log line will begin; raises ConfigError for a FIFO, at which msmtp would wait without end."""
+    if path is None:
+        return 0
+    facts = host.inspect(path)
+    if facts.kind is FileKind.FIFO:
+        raise ConfigError(
+            path, "is a FIFO, and msmtp would wait for its reader", expected="a file", remedy=f"rm {path}"
+        )
+    return facts.size
+
+
+def _recipients(
+    host: Host, account: Account, to: str | None, journal: Journal
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The recipients to hand to msmtp, and the addresses that they stand for."""
+    wired = account.get("aliases")
+    if to is not None:
+        return (to,), _expanded(host, wired, to) if wired and "@" not in to else (to,)
+    if wired:
+        return ("root",), _expanded(host, wired, "root")
+    addresses = tuple(address for address in _expanded(host, ALIASES, "root") if "@" in address)
+    if not addresses:
+        raise ConfigError(
+            ALIASES,
+            "gives root no address, so there is nobody to send a test mail to",
+            expected="a line `root: ADDRESS`",
+            remedy="msmtp-config test --to ADDRESS",
+        )
+    journal.warn(
+        f"{MSMTPRC}: the account has no `aliases {ALIASES}`: mail to root leaves as <root>, not to {addresses[0]}"
+        f" (add the line: aliases {ALIASES})"
+    )
+    return addresses, addresses
+
+
+def _expanded(host: Host, path: str, name: str) -> tuple[str, ...]:
+    facts, content = host.read(path, _LIMIT)
+    if facts.kind is not FileKind.REGULAR:  # msmtp may follow a link here; we only want to show where the mail goes
+        return (name,)
+    try:
+        return aliases.expand(aliases.parse(content), name)
+    except aliases.AliasesError as error:
+        where = f"{path}: line {error.line}" if error.line else path
+        raise ConfigError(
+            where, error.fault, expected="a line that msmtp accepts", remedy=f"sudoedit +{error.line} {path}"
+        ) from None
+
+
+def _message(host: Host, to: str) -> bytes:
+    name = host.name()
+    now = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    return (
+        f"To: {to}\n"
+        f"Subject: Test mail from {name} (msmtp-config)\n"
+        "Auto-Submitted: auto-generated\n"
+        "\n"
+        "This host can send its system mail.\n"
+        "\n"
+        f"host:    {name}\n"
+        f"time:    {now}\n"
+        f"program: msmtp-config {__version__}\n"
+    ).encode()

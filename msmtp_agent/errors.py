@@ -1,0 +1,126 @@
+"""`ExitCode` and the `AgentError` family: the only exit numbers in the code."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the command's exit status means; any other status is msmtp's own, passed through."""
+
+    OK = 0
+    NOT_ROOT = 4
+    USAGE = 64
+    DATA = 65
+    UNAVAILABLE = 69
+    SOFTWARE = 70
+    CANTCREAT = 73
+    IO = 74
+    TEMPFAIL = 75
+    REFUSED = 77
+    CONFIG = 78
+    HANGUP = 129
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class AgentError(Exception):
+    """Something that a person has to mend: `subject: observed; expected ...`, then one line of remedy.
+
+    `code` is the exit status (`ExitCode`, or msmtp's own), `words` are the lines of msmtp and of the server, kept
+    beside our explanation. No part may ever hold a secret.
+    """
+
+    code: int = ExitCode.SOFTWARE
+
+    def __init__(
+        self,
+        subject: str,
+        observed: str,
+        *,
+        expected: str = "",
+        remedy: str = "",
+        words: tuple[str, ...] = (),
+        code: int | None = None,
+    ) -> None:
+        super().__init__(subject, observed)
+        self.subject = subject
+        self.observed = observed
+        self.expected = expected
+        self.remedy = remedy
+        self.words = words
+        if code is not None:
+            self.code = code
+
+    @property
+    def message(self) -> str:
+        """One line: the subject, what was seen, and what would be right."""
+        return f"{self.subject}: {self.observed}" + (f"; expected {self.expected}" if self.expected else "")
+
+
+class NotRootError(AgentError):
+    """The command needs root."""
+
+    code = ExitCode.NOT_ROOT
+
+
+class UsageError(AgentError):
+    """Options that do not exist, exclude each other, or have a wrong value."""
+
+    code = ExitCode.USAGE
+
+
+class DataError(AgentError):
+    """The secret is malformed or absent: it is not tried and not stored."""
+
+    code = ExitCode.DATA
+
+
+class UnavailableError(AgentError):
+    """A program that the job needs is not installed."""
+
+    code = ExitCode.UNAVAILABLE
+
+
+class CantCreateError(AgentError):
+    """A file could not be written, or must not be written where it stands."""
+
+    code = ExitCode.CANTCREAT
+
+
+class InputOutputError(AgentError):
+    """Reading a file, a terminal or a stream failed."""
+
+    code = ExitCode.IO
+
+
+class TemporaryError(AgentError):
+    """Trying again later may help."""
+
+    code = ExitCode.TEMPFAIL
+
+
+class RefusedError(AgentError):
+    """The server refused the password."""
+
+    code = ExitCode.REFUSED
+
+
+class ConfigError(AgentError):
+    """`/etc/msmtprc` is missing, wrong or unsafe."""
+
+    code = ExitCode.CONFIG
+
+
+class NotUsedError(ConfigError):
+    """`/etc/msmtprc` would never read the secret file (`--force` stores a secret all the same)."""
+
+
+class MsmtpError(AgentError):
+    """msmtp failed; the exit status is its own."""
+
+
+class Interrupted(BaseException):
+    """A signal asked the run to end; `code` is 128 and the signal's number, as shells count."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.code = 128 + signal_number

@@ -1,0 +1,141 @@
+"""Run msmtp: pretend, probe, send; give back an `Outcome` in its own words, cleaned."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from . import process
+from .errors import UnavailableError
+from .host import Host
+from .model import Outcome, Verification
+from .msmtprc import Account
+from .secret import Secret
+
+_LONGEST_WORDS = 500  # characters of one line that are shown
+_MOST_WORDS = 12  # lines that are shown
+_REFUSED = 77
+_SERVER = "server message: "
+# Lines of msmtp's own that come after AUTH has passed; what the server says stands behind `server message: `, so that
+# no server can forge one. The exit status is 65 or 69, after the server's 5xx or 4xx.
+_PASSED = re.compile(
+    r"(recipient address @|envelope from address .*) not accepted by the server|the server does not accept mail data"
+)
+_REPLY = re.compile(r" smtpmsg='([^']*)'")
+
+
+class Msmtp:
+    """The installed msmtp. `timeout` in seconds bounds every run.
+
+    Raises UnavailableError when it is not installed.
+    """
+
+    def __init__(self, host: Host, timeout: float) -> None:
+        path = process.find("msmtp")
+        if path is None:
+            raise UnavailableError("msmtp", "is not installed", remedy="apt install msmtp msmtp-mta")
+        self.path = path
+        self._host = host
+        self._timeout = timeout
+
+    def version(self) -> str:
+        """The version that the program states, or an empty string."""
+        completed = self._run(["--version"])
+        found = re.match(rb"msmtp version (\S+)", completed.output)
+        return found[1].decode("ascii", "replace") if found else ""
+
+    def pretend(self, candidate: Secret) -> Outcome:
+        """Let msmtp parse its files and read the candidate, without a connection."""
+        with _inherited(candidate) as (descriptor, option):
+            return _outcome(self._run(["--pretend", option, "--", "root"], inherit=[descriptor]), candidate)
+
+    def probe(self, candidate: Secret, account: Account) -> Outcome:
+        """Log in with the candidate and leave before any mail: the recipient `@` is one that no server accepts.
+
+        msmtp's log is switched off for it, or the refused recipient would stand there.
+        """
+        with _inherited(candidate) as (descriptor, option):
+            arguments = [option, "--logfile=", "--syslog=off", "--", "@"]
+            completed = self._run(arguments, inherit=[descriptor])
+        outcome = _outcome(completed, candidate, account.get("user"))
+        # Judged by the words before they are redacted: a password may be one of them.
+        return Outcome(outcome.status, outcome.words, _verify(completed.status, _lines(completed.errors)))
+
+    def send(self, recipients: Sequence[str], message: bytes) -> Outcome:
+        """Send a mail exactly as any system mail leaves: the installed files, and no option."""
+        return _outcome(self._run(["--", *recipients], given=message), None)
+
+    def last_reply(self, account: Account, offset: int, outcome: Outcome) -> str | None:
+        """The server's final reply to the mail just sent: from the log behind `offset`, or from msmtp's own words.
+
+        None where neither has it. (msmtp says what it would have logged when the log cannot be written.)
+        """
+        path = self.log(account)
+        lines = list(outcome.words)
+        if path is not None:
+            lines += _lines(self._host.read(path, process.KEPT, offset=offset)[1])
+        replies = [found[1] for line in lines if (found := _REPLY.search(line))]
+        return clean(replies[-1]) if replies else None
+
+    def log(self, account: Account) -> str | None:
+        """The path of the account's log; None without one (`logfile -` is standard output)."""
+        path = account.get("logfile")
+        if path.startswith("~/"):
+            path = self._host.home() + path[1:]
+        return path if path.startswith("/") else None
+
+    def _run(self, options: list[str], *, given: bytes = b"", inherit: Sequence[int] = ()) -> process.Completed:
+        return process.run(
+            [self.path, *options], timeout=self._timeout, home=self._host.home(), given=given, inherit=inherit
+        )
+
+
+@contextmanager
+def _inherited(candidate: Secret) -> Iterator[tuple[int, str]]:
+    """A descriptor that gives the candidate and one line feed, once, and the msmtp option that reads it.
+
+    A pipe: no file ever holds the candidate. With the line feed every length works (msmtp's reading loop fails on
+    multiples of 501 bytes without one). `cat /dev/fd/N` is allowed by msmtp's AppArmor profile.
+    """
+    reader, writer = os.pipe()
+    try:
+        try:
+            os.write(writer, candidate.reveal() + b"\n")  # below the 64 KiB that a pipe holds, so it cannot block
+        finally:
+            os.close(writer)
+        yield reader, f"--passwordeval=cat /dev/fd/{reader}"
+    finally:
+        os.close(reader)
+
+
+def _verify(status: int | None, lines: list[str]) -> Verification:
+    """What a probe's end says of the candidate (measured on msmtp 1.8.23 and 1.8.28, see docs/architecture.md)."""
+    own = [line.removeprefix("msmtp: ") for line in lines if line.startswith("msmtp: ")]
+    if status == 0 or any(_PASSED.fullmatch(line) for line in own):
+        return Verification.ACCEPTED
+    replies = [line.removeprefix(_SERVER) for line in own if line.startswith(_SERVER)]
+    # A reply 4xx to AUTH is temporary (RFC 4954), and msmtp ends with 77 all the same. The first line's code counts.
+    if status == _REFUSED and not (replies and replies[0].startswith("4")):
+        return Verification.REFUSED
+    return Verification.UNPROVEN
+
+
+def _outcome(completed: process.Completed, candidate: Secret | None, user: str = "") -> Outcome:
+    lines = _lines(completed.errors)
+    if candidate is not None:
+        lines = [candidate.redact(line, user) for line in lines]
+    words = [clean(line.removeprefix("msmtp: ")) for line in lines if line]
+    return Outcome(completed.status, tuple(words[:_MOST_WORDS]))
+
+
+def _lines(content: bytes) -> list[str]:
+    return content.decode("utf-8", "replace").split("\n")
+
+
+def clean(text: str) -> str:
+    """`text` fit for a terminal: control, format and separator characters become `?`, and a long line is cut."""
+    shown = "".join(
+        "?" if unicodedata.category(character)[0] in "CZ" and character != " " else character for character in text
+    )
+    return shown if len(shown) <= _LONGEST_WORDS else shown[:_LONGEST_WORDS] + " [cut]"

@@ -1,0 +1,138 @@
+"""The only place that starts a program: fixed environment, no shell, a deadline, bounded output."""
+
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .errors import TemporaryError
+from .interruption import deferred
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+KEPT = 64 * 1024  # bytes of a stream or a log; a server can make msmtp print as much as it likes
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended: `status` is None when it was ended at its deadline, negative for a signal."""
+
+    status: int | None
+    output: bytes = field(repr=False)
+    errors: bytes = field(repr=False)
+
+
+def shield() -> None:
+    """No core file of us or of a program that we start, and no file that others may read.
+
+    A limit of 1 forbids a core file as 0 does, and also one that the kernel would pipe to a program (core(5)).
+    """
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    most = 1 if hard == resource.RLIM_INFINITY else min(1, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    os.umask(0o077)
+
+
+def find(name: str) -> str | None:
+    """The program's absolute path in the fixed PATH, or None."""
+    for directory in PATH.split(":"):
+        candidate = f"{directory}/{name}"
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    return None
+
+
+def run(
+    arguments: Sequence[str], *, timeout: float, home: str, given: bytes = b"", inherit: Sequence[int] = ()
+) -> Completed:
+    """Run a program to its end, at most `timeout` seconds, with `given` on its standard input.
+
+    It gets no terminal (a session of its own, so it cannot ask anybody), only the descriptors of `inherit`, and an
+    environment of which nothing comes from ours: C messages, the fixed PATH, and `home`, where msmtp looks for root's
+    own configuration. At the deadline, and when we are interrupted, it is killed with all that it started.
+
+    Raises TemporaryError when it cannot be started.
+    """
+    deadline = time.monotonic() + timeout
+    try:
+        with deferred():
+            child = subprocess.Popen(  # no shell: a list of arguments
+                list(arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={"PATH": PATH, "LC_ALL": "C", "HOME": home},
+                cwd="/",
+                pass_fds=inherit,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise TemporaryError(
+            arguments[0], f"cannot be started: {error.strerror}", remedy=f"{arguments[0]} --version"
+        ) from None
+    try:
+        output, errors, ended = _converse(child, given, deadline)
+    finally:
+        with deferred():
+            _end(child)
+    # A program that has ended although a child of its own still holds the pipes has a status all the same.
+    killed = not ended and child.returncode == -signal.SIGKILL
+    return Completed(None if killed else child.returncode, output, errors)
+
+
+def _converse(child: subprocess.Popen[bytes], given: bytes, deadline: float) -> tuple[bytes, bytes, bool]:
+    """Feed and drain the program until it closes its streams; the last value says whether it did in time."""
+    assert child.stdin is not None  # noqa: S101 - all three are pipes
+    assert child.stdout is not None  # noqa: S101
+    assert child.stderr is not None  # noqa: S101
+    kept = {child.stdout: bytearray(), child.stderr: bytearray()}
+    rest = memoryview(given)
+    with selectors.DefaultSelector() as selector:
+        for stream in kept:
+            selector.register(stream, selectors.EVENT_READ)
+        os.set_blocking(child.stdin.fileno(), False)
+        selector.register(child.stdin, selectors.EVENT_WRITE)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                return bytes(kept[child.stdout]), bytes(kept[child.stderr]), False
+            for key, _ in ready:
+                if key.fileobj is child.stdin:
+                    rest = _feed(child, rest)
+                    if not rest:
+                        selector.unregister(child.stdin)
+                        child.stdin.close()
+                    continue
+                stream = child.stdout if key.fileobj is child.stdout else child.stderr
+                chunk = os.read(stream.fileno(), KEPT)
+                if not chunk:
+                    selector.unregister(stream)
+                kept[stream] += chunk[: KEPT - len(kept[stream])]
+    try:
+        child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return bytes(kept[child.stdout]), bytes(kept[child.stderr]), False
+    return bytes(kept[child.stdout]), bytes(kept[child.stderr]), True
+
+
+def _feed(child: subprocess.Popen[bytes], rest: memoryview) -> memoryview:
+    """Write what fits; nothing is left once the program does not want any more."""
+    assert child.stdin is not None  # noqa: S101 - it is a pipe
+    try:
+        return rest[os.write(child.stdin.fileno(), rest) :] if rest else rest
+    except BrokenPipeError:
+        return rest[:0]
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill what still runs of the program's session, close its streams and reap it."""
+    if child.returncode is None:
+        # Not reaped yet, so the number cannot have passed to another process group.
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    for stream in (child.stdin, child.stdout, child.stderr):
+        if stream is not None and not stream.closed:
+            stream.close()

@@ -1,0 +1,124 @@
+"""Words for people and JSON for programs: text, Rich at a terminal; the only importer of rich."""
+
+import errno
+import json
+import os
+import sys
+import textwrap
+from typing import TextIO
+
+from .errors import InputOutputError
+from .model import JobReport, Problem, StageResult, Status, Verification
+
+SCHEMA_VERSION = 1
+_STYLES = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "dim"}
+_INDENT = 18  # columns before what a stage has seen
+
+
+class Text:
+    """Tells a job as it goes: stages on standard output, warnings and the error on standard error.
+
+    `quiet` leaves out the stages that did not fail. Nobody at the other end of a pipe is no reason to stop a job.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._colours = _colourful(sys.stdout)
+
+    def stage(self, result: StageResult) -> None:
+        """One stage, as it ends."""
+        if self._quiet and result.status is not Status.FAILED:
+            return
+        status = f"{result.status.value:<8}"
+        lines = _wrapped(f"{result.stage:<9} {result.seen}", sys.stdout, " " * _INDENT, first=8)
+        if self._colours:
+            _print_styled(status, _STYLES[result.status], lines)
+        else:
+            say(status + lines, sys.stdout)
+
+    def warning(self, text: str) -> None:
+        """Something to know, while the job goes on."""
+        say(_wrapped(f"msmtp-config: warning: {text}", sys.stderr, "  "), sys.stderr)
+
+    def report(self, report: JobReport) -> None:
+        """The end of the job: the error if there is one."""
+        if report.problem:
+            problem(report.problem)
+
+
+class Json:
+    """Says nothing while a job runs, and prints one object at its end."""
+
+    def stage(self, result: StageResult) -> None:
+        """Nothing: the report holds it."""
+
+    def warning(self, text: str) -> None:
+        """Nothing: the report holds it."""
+
+    def report(self, report: JobReport) -> None:
+        """The whole job on standard output. Raises InputOutputError when it cannot be written there."""
+        say(json.dumps(_as_json(report), ensure_ascii=False), sys.stdout)
+
+
+def problem(fault: Problem) -> None:
+    """An error on standard error: one line, msmtp's and the server's own words, and one line of remedy."""
+    say(_wrapped(f"msmtp-config: {fault.message.removeprefix('msmtp-config: ')}", sys.stderr, "  "), sys.stderr)
+    for words in fault.words:
+        say(_wrapped(f"  msmtp: {words}", sys.stderr, "    "), sys.stderr)
+    if fault.remedy:
+        say(f"  fix: {fault.remedy}", sys.stderr)
+
+
+def _as_json(report: JobReport) -> dict[str, object]:
+    fault = report.problem
+    ok = fault is None
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "result": "failed" if not ok else "unproven" if report.verification is Verification.UNPROVEN else "ok",
+        "changed": report.changed,
+        "verification": report.verification.value,
+        "stages": [{"stage": stage.stage, "status": stage.status.value, "seen": stage.seen} for stage in report.stages],
+        "warnings": list(report.warnings),
+        "delivery": report.delivery
+        and {"recipients": list(report.delivery.recipients), "reply": report.delivery.reply},
+        "error": fault
+        and {"code": fault.code, "message": fault.message, "remedy": fault.remedy, "words": list(fault.words)},
+    }
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Write a line. A closed pipe is passed over; any other failure on standard output raises InputOutputError."""
+    try:
+        print(text, file=stream, flush=True)
+    except UnicodeEncodeError:
+        say(text.encode("ascii", "backslashreplace").decode("ascii"), stream)
+    except (OSError, ValueError) as error:
+        # What is still buffered would fail once more when the interpreter ends, and change the exit status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if isinstance(error, OSError) and error.errno != errno.EPIPE and stream is sys.stdout:
+            raise InputOutputError("standard output", f"cannot be written: {error.strerror}") from None
+
+
+def _colourful(stream: TextIO) -> bool:
+    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _wrapped(text: str, stream: TextIO, indent: str, *, first: int = 0) -> str:
+    """`text` folded to the terminal's width, continued lines indented; whole in a pipe, where lines are for grep."""
+    if not stream.isatty():
+        return text
+    try:
+        width = max(40, os.get_terminal_size(stream.fileno()).columns)
+    except OSError:
+        return text
+    lines = textwrap.wrap(
+        " " * first + text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
+    return "\n".join(lines)[first:]
+
+
+def _print_styled(status: str, style: str, rest: str) -> None:
+    from rich.console import Console  # imported where a person looks at colours, and nowhere else: it costs 60 ms
+    from rich.text import Text as RichText
+
+    Console(soft_wrap=True, highlight=False).print(RichText(status, style=style) + RichText(rest))
