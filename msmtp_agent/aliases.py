@@ -22,17 +22,17 @@ def parse(content: bytes) -> dict[str, tuple[str, ...]]:
     for number, raw in enumerate(io.BytesIO(content), 1):
         if len(raw) > _LONGEST_LINE:
             raise AliasesError(number, f"longer than {_LONGEST_LINE} characters")
-        line = raw.split(b"\0")[0].decode("utf-8", "surrogateescape").partition("#")[0].strip(" \t\r\f\v")
+        line = raw.split(b"\0")[0].decode("utf-8", "surrogateescape").partition("#")[0].strip(" \t\r\n\f\v")
         if not line:
             continue
-        name, *values = (part.strip(" \t\r\f\v") for part in line.split(":"))
+        name, *values = (part.strip(" \t\r\n\f\v") for part in line.split(":"))
         if len(values) != 1:
             raise AliasesError(number, "single ':' delimiter expected")
         if not name or "@" in name:
             raise AliasesError(number, f"invalid alias '{name}'")
         if name in aliases:
             raise AliasesError(number, f"duplicate alias '{name}'")
-        aliases[name] = tuple(value.strip(" \t\r\f\v") for value in values[0].split(",")[:_NAMES])
+        aliases[name] = tuple(value.strip(" \t\r\n\f\v") for value in values[0].split(",")[:_NAMES])
     return aliases
 
 
