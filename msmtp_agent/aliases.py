@@ -36,17 +36,24 @@ def parse(content: bytes) -> dict[str, tuple[str, ...]]:
     return aliases
 
 
-def expand(aliases: dict[str, tuple[str, ...]], name: str, depth: int = 0) -> tuple[str, ...]:
+def expand(aliases: dict[str, tuple[str, ...]], name: str) -> tuple[str, ...]:
     """Where mail to a local `name` goes, as msmtp sends it; a name that nothing knows stands for itself.
 
     Raises AliasesError when the aliases run in a circle.
     """
-    if depth > _DEPTH:
-        raise AliasesError(0, f"Too many redirects when expanding alias {name}")
+    try:
+        return _expand(aliases, name, _DEPTH)
+    except RecursionError:
+        raise AliasesError(0, f"Too many redirects when expanding alias {name}") from None
+
+
+def _expand(aliases: dict[str, tuple[str, ...]], name: str, depth: int) -> tuple[str, ...]:
+    if depth < 0:
+        raise RecursionError
     targets = aliases.get(name, aliases.get("default"))
     if targets is None:
         return (name,)
     found: tuple[str, ...] = ()
     for target in targets:
-        found += (target,) if "@" in target or not target else expand(aliases, target, depth + 1)
+        found += (target,) if "@" in target or not target else _expand(aliases, target, depth - 1)
     return found

@@ -78,6 +78,9 @@ def main() -> int:
 
     Of an unforeseen error only its type and place are shown: its text could hold the secret.
     """
+    from .render import open_streams
+
+    open_streams()
     try:
         status = typer.main.get_command(app).main(prog_name="msmtp-config", standalone_mode=False)
         return int(status or ExitCode.OK)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from .errors import UnavailableError
 from .host import Host
 from .model import Outcome, Verification
 from .msmtprc import Account
+from .printable import printable
 from .secret import Secret
 
 _LONGEST_WORDS = 500  # characters of one line that are shown
@@ -76,7 +76,7 @@ class Msmtp:
         if path is not None:
             lines += _lines(self._host.read(path, process.KEPT, offset=offset)[1])
         replies = [found[1] for line in lines if (found := _REPLY.search(line))]
-        return clean(replies[-1]) if replies else None
+        return _short(replies[-1]) if replies else None
 
     def log(self, account: Account) -> str | None:
         """The path of the account's log; None without one (`logfile -` is standard output)."""
@@ -125,7 +125,7 @@ def _outcome(completed: process.Completed, candidate: Secret | None, user: str =
     lines = _lines(completed.errors)
     if candidate is not None:
         lines = [candidate.redact(line, user) for line in lines]
-    words = [clean(line.removeprefix("msmtp: ")) for line in lines if line]
+    words = [_short(line.removeprefix("msmtp: ")) for line in lines if line]
     return Outcome(completed.status, tuple(words[:_MOST_WORDS]))
 
 
@@ -133,9 +133,7 @@ def _lines(content: bytes) -> list[str]:
     return content.decode("utf-8", "replace").split("\n")
 
 
-def clean(text: str) -> str:
-    """`text` fit for a terminal: control, format and separator characters become `?`, and a long line is cut."""
-    shown = "".join(
-        "?" if unicodedata.category(character)[0] in "CZ" and character != " " else character for character in text
-    )
+def _short(text: str) -> str:
+    """`text` fit for a terminal, and a long line cut: a server may say as much as it likes."""
+    shown = printable(text)
     return shown if len(shown) <= _LONGEST_WORDS else shown[:_LONGEST_WORDS] + " [cut]"

@@ -101,6 +101,10 @@ _AUTO_WHEN_EMPTY = ("set_from_header", "set_date_header", "set_msgid_header")
 _INTEGER = 2**31 - 1
 
 
+def _automatic(argument: str) -> bool:
+    return argument in ("auto", "off")
+
+
 def _anything(_: str) -> bool:
     return True
 
@@ -144,8 +148,8 @@ _COMMANDS: Mapping[str, Callable[[str], bool]] = {
     "proxy_host": _anything,
     "proxy_port": lambda argument: argument == "" or _number(65535)(argument),
     "set_from_header": _flag("auto"),
-    "set_date_header": _flag("auto"),
-    "set_msgid_header": _flag("auto"),
+    "set_date_header": _automatic,
+    "set_msgid_header": _automatic,
     "set_to_header": _flag("undisclosed_recipients"),
     "remove_bcc_headers": _flag(),
     "source_ip": _anything,
@@ -245,11 +249,11 @@ def _set(account: Account, number: int, command: str, argument: str) -> None:
     if not argument:
         argument = "on" if new in _ON_WHEN_EMPTY else "auto" if new in _AUTO_WHEN_EMPTY else ""
     if not _COMMANDS[new](argument):
-        raise MsmtprcError(
-            number,
-            f"invalid argument {argument} for command {command}"
-            if argument
-            else f"command {command} needs an argument",
+        # `allow_from_override` without an argument is the one switch that msmtp calls invalid, not incomplete.
+        empty = not argument and new != "allow_from_override"
+        fault = (
+            f"command {command} needs an argument" if empty else f"invalid argument {argument} for command {command}"
         )
+        raise MsmtprcError(number, fault)
     account.settings[new] = Setting(argument, number)
     account.own.add(new)

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from .errors import InputOutputError
 from .model import JobReport, Problem, StageResult, Status, Verification
+from .printable import printable
 
 SCHEMA_VERSION = 1
 _STYLES = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "dim"}
@@ -57,7 +58,7 @@ class Json:
 
     def report(self, report: JobReport) -> None:
         """The whole job on standard output. Raises InputOutputError when it cannot be written there."""
-        say(json.dumps(_as_json(report), ensure_ascii=False), sys.stdout)
+        say(json.dumps(_as_json(report)), sys.stdout)
 
 
 def problem(fault: Problem) -> None:
@@ -66,7 +67,7 @@ def problem(fault: Problem) -> None:
     for words in fault.words:
         say(_wrapped(f"  msmtp: {words}", sys.stderr, "    "), sys.stderr)
     if fault.remedy:
-        say(f"  fix: {fault.remedy}", sys.stderr)
+        say(f"  fix: {printable(fault.remedy)}", sys.stderr)
 
 
 def _as_json(report: JobReport) -> dict[str, object]:
@@ -84,6 +85,20 @@ def _as_json(report: JobReport) -> dict[str, object]:
         "error": fault
         and {"code": fault.code, "message": fault.message, "remedy": fault.remedy, "words": list(fault.words)},
     }
+
+
+def open_streams() -> None:
+    """Put the null device where standard input, output or error is closed.
+
+    The next file that is opened would get the number otherwise: the lock, or the secret's pipe, in place of an output.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for as long as the program runs
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def say(text: str, stream: TextIO) -> None:
@@ -105,6 +120,7 @@ def _colourful(stream: TextIO) -> bool:
 
 def _wrapped(text: str, stream: TextIO, indent: str, *, first: int = 0) -> str:
     """`text` folded to the terminal's width, continued lines indented; whole in a pipe, where lines are for grep."""
+    text = printable(text)
     if not stream.isatty():
         return text
     try:
@@ -121,4 +137,4 @@ def _print_styled(status: str, style: str, rest: str) -> None:
     from rich.console import Console  # imported where a person looks at colours, and nowhere else: it costs 60 ms
     from rich.text import Text as RichText
 
-    Console(soft_wrap=True, highlight=False).print(RichText(status, style=style) + RichText(rest))
+    Console(soft_wrap=True, highlight=False).print(RichText.assemble((status, style), rest))

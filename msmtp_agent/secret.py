@@ -1,6 +1,5 @@
 """`Secret` (not a `str`, shows nothing of itself): the rules of a password that msmtp can carry, and its redaction."""
 
-import hmac
 from base64 import b64encode
 from itertools import pairwise
 from typing import NoReturn
@@ -15,7 +14,7 @@ _HIDDEN = "***"
 
 
 class Secret:
-    """A password. It compares, but it prints, formats, pickles and hashes as nothing."""
+    """A password that prints, formats and pickles as nothing."""
 
     __slots__ = ("_value",)
 
@@ -28,11 +27,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(***)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
-
-    __hash__ = None  # type: ignore[assignment]  # a hash would be a fingerprint of the secret
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not serialised")

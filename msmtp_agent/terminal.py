@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import signal
 import sys
 import warnings
 
@@ -22,6 +23,8 @@ def hidden_line(prompt: str) -> bytes:
     A terminal in another character set is read in that set and the text encoded anew: the server gets what was meant.
     Raises DataError at end of file, and for bytes that are not text there; InputOutputError without a terminal.
     """
+    # The shell puts its own modes back when a job stops, and a prompt that goes on after `fg` would show the password.
+    stopping = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     try:
         with warnings.catch_warnings():
             # Where echo cannot be switched off getpass would warn and then show the password: stop instead.
@@ -37,6 +40,8 @@ def hidden_line(prompt: str) -> bytes:
         raise InputOutputError(
             "terminal", "the password cannot be read unseen", remedy="msmtp-config --password-stdin < FILE"
         ) from None
+    finally:
+        signal.signal(signal.SIGTSTP, stopping)
 
 
 def confirm(question: str, *, default: bool) -> bool:

@@ -1,0 +1,159 @@
+"""The rooms: each module imports what its row allows, touches what its row allows, and has one sentence."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "msmtp_agent"
+DOCUMENT = PACKAGE.parent / "docs" / "architecture.md"
+MODULES = sorted(PACKAGE.glob("*.py"))
+
+# Which rooms a room may import; docs/architecture.md says why. What is not named here may not exist.
+ROOMS: dict[str, set[str]] = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "errors": set(),
+    "model": set(),
+    "interruption": {"errors"},
+    "lean": set(),
+    "saslprep": set(),
+    "printable": set(),
+    "host": {"errors", "model"},
+    "process": {"errors", "interruption"},
+    "secret": {"errors", "saslprep"},
+    "terminal": {"errors"},
+    "sources": {"errors", "host", "model", "secret", "terminal"},
+    "files": {"errors", "host", "interruption", "model"},
+    "msmtprc": set(),
+    "aliases": set(),
+    "readiness": {"errors", "host", "msmtprc"},
+    "msmtp": {"errors", "host", "model", "msmtprc", "printable", "process", "secret"},
+    "journal": {"errors", "model"},
+    "configuration": {"errors", "files", "host", "journal", "model", "msmtprc", "readiness", "secret"},
+    "delivery": {"__init__", "aliases", "errors", "host", "journal", "model", "msmtp", "msmtprc"},
+    "configure": {
+        "configuration", "delivery", "errors", "files", "host", "journal", "model", "msmtp", "msmtprc", "readiness",
+        "secret",
+    },
+    "render": {"errors", "model", "printable"},
+    "cli": {
+        "__init__", "configure", "errors", "host", "interruption", "journal", "lean", "model", "process", "render",
+        "sources",
+    },
+}  # fmt: skip
+
+# What reaches outside the program, and the rooms that may.
+TOUCHES: dict[str, set[str]] = {
+    "subprocess": {"process"},
+    "rich": {"render"},
+    "getpass": {"terminal"},
+    "typer": {"lean"},
+    "tempfile": set(),
+    "click": set(),
+    "socket": set(),
+    "logging": set(),
+    "shutil": set(),
+    "os.rename": {"files"},
+    "os.replace": {"files"},
+    "os.unlink": {"files"},
+    "os.mkdir": {"files"},
+    "os.write": {"files", "msmtp", "process"},  # msmtp and process: into pipes
+    "os.open": {"files", "host", "render"},  # host: to look; render: the null device
+    "os.chmod": set(),
+    "os.fchmod": {"files"},
+    "os.chown": set(),
+    "os.fchown": {"files"},
+    "os.system": set(),
+    "os.environ": {"cli", "render"},
+    "open": {"host", "render", "terminal"},  # render: a standard stream that was closed
+    "print": {"render"},
+    "input": set(),
+    "sys.stdin": {"sources", "terminal"},
+    "sys.stdout": {"cli", "render"},
+    "sys.stderr": {"render"},
+    "sys.exit": {"__main__"},
+}
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """Rooms as `.name`, everything else by its dotted name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            if node.module:
+                yield f".{node.module}"
+            else:
+                yield from (".__init__" if alias.name.startswith("__") else f".{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+
+
+def _used(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_room_imports_and_touches_what_its_row_allows(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    imports = set(_imports(tree))
+    rooms = {name.removeprefix(".") for name in imports if name.startswith(".")}
+    assert rooms <= ROOMS[path.stem]
+    touched = {name.split(".")[0] for name in imports if not name.startswith(".")} | set(_used(tree))
+    strayed = {name for name, allowed in TOUCHES.items() if name in touched and path.stem not in allowed}
+    assert strayed == set()
+
+
+def test_the_table_has_no_row_without_a_room_and_allows_nothing_unused() -> None:
+    assert set(ROOMS) == {path.stem for path in MODULES}
+    for path in MODULES:
+        imported = {name.removeprefix(".") for name in _imports(ast.parse(path.read_text())) if name.startswith(".")}
+        assert imported == ROOMS[path.stem], path.stem
+
+
+def test_every_room_has_its_sentence_in_the_document() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", DOCUMENT.read_text(), re.MULTILINE))
+    for path in MODULES:
+        sentence = ast.get_docstring(ast.parse(path.read_text()))
+        assert sentence, path.stem
+        assert path.stem.startswith("__") or rows[path.stem].strip(), path.stem
+    assert set(rows) == {path.stem for path in MODULES if not path.stem.startswith("__")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_room_fits_in_a_readers_head_and_a_function_on_a_screen(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 320
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+
+
+def test_a_parameter_that_carries_a_secret_has_the_secret_type() -> None:
+    wanted = {"candidate", "password", "secret"}
+    found = [
+        (path.stem, node.name, ast.unparse(parameter.annotation) if parameter.annotation else None)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        for parameter in (*node.args.args, *node.args.kwonlyargs)
+        if parameter.arg in wanted
+    ]
+    assert found
+    assert {annotation for _, _, annotation in found} <= {"Secret", "Secret | None"}, found
+
+
+def test_exit_numbers_stand_in_errors_alone() -> None:
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sys.exit", "typer.Exit", "SystemExit"):
+                assert not any(isinstance(argument, ast.Constant) for argument in node.args), path.stem
