@@ -1,0 +1,128 @@
+"""This machine as the program sees it, with files of its own in place of those that the program reads and writes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from tests.support.view import Completed, Network, View
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Sandbox(View):
+    """This machine with an /etc, /root, /run and /var/log of its own (and /tmp, with `private_tmp`).
+
+    /etc starts as the machine's, without the files that the program reads or writes. Its changes go to a real file
+    system, so that fsync, attributes and ACLs are the real thing. /root shows the machine's (a virtual environment or
+    the checkout may lie there), without what configures msmtp.
+    """
+
+    _HIDDEN = (
+        "/etc/msmtprc",
+        "/etc/msmtp-password",
+        "/etc/aliases",
+        "/etc/netrc",
+        "/etc/.msmtp-password.msmtp-config",
+        "/etc/.msmtprc.msmtp-config",
+        "/root/.msmtprc",
+        "/root/.config",
+        "/root/.netrc",
+    )
+    # $1: a directory on a real file system; $2: 1 for a private /tmp; then what the machine may have and the view not.
+    # The holder stays in the tmpfs: that is where the test finds the upper layers of /root and /tmp.
+    # A character device 0:0 in an upper layer is overlayfs's mark for "deleted".
+    _SCRIPT = """
+        base=$1 private_tmp=$2; shift 2
+        mkdir "$base/etc" "$base/etc/upper" "$base/etc/work" "$base/log" "$base/mem"
+        mount -n -t tmpfs -o mode=755 tmpfs "$base/mem"
+        cd "$base/mem"
+        mkdir -p root/upper/.cache root/work tmp/upper tmp/work
+        chmod 1777 tmp/upper
+        for hidden; do
+            case $hidden in
+                /etc/*) mknod "$base/etc/upper/${hidden#/etc/}" c 0 0 ;;
+                /root/*) mknod "root/upper/${hidden#/root/}" c 0 0 ;;
+            esac
+        done
+        mount -n -t tmpfs -o mode=755 tmpfs /run
+        mount -n --bind "$base/log" /var/log
+        mount -n -t overlay overlay -o "lowerdir=/etc,upperdir=$base/etc/upper,workdir=$base/etc/work" /etc
+        mount -n -t overlay overlay -o "lowerdir=/root,upperdir=$base/mem/root/upper,workdir=$base/mem/root/work" /root
+        if [ "$private_tmp" = 1 ]; then
+            mount -n -t overlay overlay -o "lowerdir=/tmp,upperdir=$base/mem/tmp/upper,workdir=$base/mem/tmp/work" /tmp
+        fi
+        ip link set lo up
+        echo ready
+        exec cat
+    """
+
+    def __init__(self, tmp_path: Path, *, network: Network = "host", private_tmp: bool = False) -> None:
+        self._base = tmp_path / f"sandbox-{time.monotonic_ns()}"
+        self._base.mkdir(mode=0o755)
+        self._private_tmp = private_tmp
+        arguments = [str(self._base), "1" if private_tmp else "0", *self._HIDDEN]
+        super().__init__(self._SCRIPT, arguments, network=network, log=self._base / "holder.log")
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """As a View's, and the checkout is what `python -m msmtp_agent` finds. It gets no .pyc from here."""
+        own = {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
+        return super().environment({**own, **(extra or {})})
+
+    def agent_argv(self, *arguments: str, python: str | os.PathLike[str] = sys.executable) -> list[str]:
+        return [os.fspath(python), "-m", "msmtp_agent", *arguments]
+
+    def agent(
+        self,
+        *arguments: str,
+        python: str | os.PathLike[str] = sys.executable,
+        stdin: bytes | IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+        network: Network | None = None,
+        uid: int | None = None,
+    ) -> Completed:
+        """Run `msmtp-config` from the checkout."""
+        argv = self.agent_argv(*arguments, python=python)
+        return self.run(argv, stdin=stdin, env=env, timeout=timeout, network=network, uid=uid)
+
+    def changed(self) -> set[str]:
+        """What differs from the start: files and links written, replaced, re-moded or deleted, and new directories."""
+        memory = Path(f"/proc/{self.pid}/cwd")
+        layers = {"/etc": self._base / "etc/upper", "/root": memory / "root/upper", "/var/log": self._base / "log"}
+        layers["/run"] = self.path("/run")
+        if self._private_tmp:
+            layers["/tmp"] = memory / "tmp/upper"
+        return {name for place, layer in layers.items() for name in _entries(place, layer)} - {"/root/.cache"}
+
+    def close(self) -> None:
+        """End it, and leave nothing behind that the removal of pytest's directories would stumble over."""
+        super().close()
+        # An immutable file may stand at any depth; only then is the removal tried a second time.
+        shutil.rmtree(self._base, ignore_errors=True)
+        if self._base.exists():
+            subprocess.run(["chattr", "-R", "-f", "-i", "-a", self._base], check=False, timeout=30, capture_output=True)
+            shutil.rmtree(self._base)
+
+
+def _entries(place: str, layer: Path) -> Iterator[str]:
+    """The names that an upper layer changes, as the view's own paths."""
+    for directory, subdirectories, files in os.walk(layer):
+        for name in (*subdirectories, *files):
+            outside = Path(directory, name)
+            inside = f"{place}/{outside.relative_to(layer)}"
+            facts = outside.lstat()
+            lower_exists = place in ("/etc", "/root", "/tmp") and os.path.lexists(inside)
+            deleted = stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0
+            if deleted and (not lower_exists or inside in Sandbox._HIDDEN):
+                continue
+            if stat.S_ISDIR(facts.st_mode) and lower_exists:
+                continue
+            yield inside
