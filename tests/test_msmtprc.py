@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def pretend(path: Path, content: bytes) -> tuple[int, str, dict[str, str]]:
 def in_force(account: msmtprc.Account) -> dict[str, str]:
     """The settings as `--pretend` words them."""
     found = {name: account.get(command) or "(not set)" for command, name in SHOWN.items()}
-    found["domain"] = account.get("domain") or "localhost"
+    for command, default in (("domain", "localhost"), ("from", "(not set)")):  # an empty one is not an absent one
+        found[command] = account.settings[command].value if command in account.settings else default
     found["tls_trust_file"] = account.get("tls_trust_file") or "system"
     found["port"] = str(account.port)
     found["tls"] = "on" if account.uses_tls else "off"
@@ -68,6 +70,8 @@ def compare(path: Path, content: bytes) -> str:
     status, complaint, shown = pretend(path, content)
     accounts, fault = parse(content)
     if fault is not None:
+        if status == -signal.SIGABRT:  # msmtp 1.8 frees the former value twice when a second `syslog` is refused
+            return "refused"
         assert status == 78, (fault, shown)
         if "longer than" in fault.fault:
             assert complaint == "line longer than 500 characters"
@@ -178,7 +182,9 @@ def test_accounts_are_found_as_msmtp_finds_them(tmp_path: Path, content: str, ve
     assert compare(tmp_path / "msmtprc", content.encode()) == verdict
 
 
-_command = st.sampled_from(sorted(set(msmtprc._COMMANDS) - set(TOO_NEW) - {"socket", "tls_fingerprint", "dsn_notify"}))
+_command = st.sampled_from(
+    sorted(set(msmtprc._COMMANDS) - set(TOO_NEW) - {"socket", "tls_fingerprint", "dsn_notify", "auto_from"})
+)
 _argument = st.one_of(
     st.sampled_from(
         ["", "on", "off", "auto", "25", "025", "smtp", "plain", '"q u"', '"', "~/x", "/x y", "LOG_MAIL", "a # b"]
