@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from .errors import AgentError, ExitCode, InputOutputError, Interrupted, UsageError
+from .errors import AgentError, ExitCode, InputOutputError, Interrupted, UsageError, unforeseen
 from .lean import typer
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def main() -> int:
 
     Of an unforeseen error only its type and place are shown: its text could hold the secret.
     """
-    from .render import open_streams
+    from .render import abandon, open_streams
 
     open_streams()
     try:
@@ -93,15 +93,13 @@ def main() -> int:
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except SystemExit:  # click's answer to a closed pipe
+        abandon(sys.stdout)
         return ExitCode.IO
     except OSError as error:
-        return _complain(InputOutputError("msmtp-config", f"input or output failed: {error.strerror}"))
-    except BaseException as error:  # noqa: BLE001 - see above
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        where = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "?"
-        return _complain(AgentError("msmtp-config", f"internal error: {type(error).__name__} at {where}"))
+        abandon(sys.stdout)
+        return _complain(InputOutputError("standard output", f"cannot be written: {error.strerror}"))
+    except BaseException as error:  # noqa: BLE001 - the last door
+        return _complain(unforeseen(error))
 
 
 def _words(fault: BaseException) -> str:

@@ -3,15 +3,26 @@
 from collections.abc import Callable
 
 from . import files, readiness
-from .errors import CantCreateError, ConfigError, NotUsedError
+from .errors import CantCreateError, ConfigError, NotDurableError, NotUsedError
 from .host import MSMTPRC, SECRET, Host
 from .journal import Journal
-from .model import FileFacts, FileKind, Wishes
+from .model import FileFacts, FileKind, Wishes, WriteOutcome
 from .msmtprc import Account
 from .secret import MAXIMUM
 
 _LIMIT = 1 << 20  # bytes of a configuration file that are read
 _RIGHTS = "0600 root:root"
+
+
+def store(host: Host, path: str, content: bytes, journal: Journal) -> WriteOutcome:
+    """Replace a file of root's with mode 0600 and note the change. Raises CantCreateError."""
+    try:
+        outcome = files.replace(host, path, content, 0o600)
+    except NotDurableError:
+        journal.changed = True
+        raise
+    journal.changed |= outcome is not WriteOutcome.UNCHANGED
+    return outcome
 
 
 def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], bool]) -> Account:
@@ -30,8 +41,7 @@ def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], boo
                 expected=_RIGHTS,
                 remedy=f"chown root:root {MSMTPRC} && chmod 0600 {MSMTPRC}",
             )
-        files.replace(host, MSMTPRC, content, 0o600)
-        journal.changed = True
+        store(host, MSMTPRC, content, journal)
         journal.warn(f"{MSMTPRC}: was {facts.rights}, is {_RIGHTS} now: read it once, others may have changed it")
     own_path = host.root_configuration()
     own_facts, own_content = host.read(own_path, _LIMIT)
@@ -74,8 +84,7 @@ def secret_place(host: Host, wishes: Wishes, journal: Journal) -> FileFacts:
         elif len(content) > MAXIMUM:
             raise CantCreateError(SECRET, f"holds {facts.size} bytes", expected="one password", remedy=f"rm {SECRET}")
         else:
-            files.replace(host, SECRET, content, 0o600)
-            journal.changed = True
+            store(host, SECRET, content, journal)
             journal.warn(f"{SECRET}: was {facts.rights}, is {_RIGHTS} now")
             return host.inspect(SECRET)
     return facts

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from . import files, readiness, secret
-from .configuration import describe, safe_account, secret_place
+from .configuration import describe, safe_account, secret_place, store
 from .delivery import deliver
 from .errors import (
     AgentError,
@@ -18,7 +18,7 @@ from .errors import (
 )
 from .host import MSMTPRC, SECRET, Host
 from .journal import Journal, Listener
-from .model import FileFacts, FileKind, JobReport, Outcome, Verification, Wishes, WriteOutcome
+from .model import FileFacts, FileKind, JobReport, Outcome, Verification, Wishes
 from .msmtp import Msmtp
 from .msmtprc import Account
 from .secret import Secret
@@ -197,9 +197,7 @@ class _Job:
             if verification is Verification.UNPROVEN and present and not self._may_replace():
                 entry.skip(f"{SECRET} was kept as it was: the new password is unproven")
                 return
-            outcome = files.replace(self._host, SECRET, candidate.reveal() + b"\n", 0o600)
-            if outcome is not WriteOutcome.UNCHANGED:
-                self._journal.changed = True
+            outcome = store(self._host, SECRET, candidate.reveal() + b"\n", self._journal)
             proof = "" if verification is Verification.ACCEPTED else " (unproven)"
             entry.seen = f"{SECRET} {outcome.value}, 0600 root:root{proof}"
 

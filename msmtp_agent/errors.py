@@ -1,5 +1,6 @@
 """`ExitCode` and the `AgentError` family: the only exit numbers in the code."""
 
+import os
 from enum import IntEnum
 
 
@@ -86,6 +87,10 @@ class CantCreateError(AgentError):
     code = ExitCode.CANTCREAT
 
 
+class NotDurableError(CantCreateError):
+    """A file was replaced, but a power cut may bring the old one back."""
+
+
 class InputOutputError(AgentError):
     """Reading a file, a terminal or a stream failed."""
 
@@ -124,3 +129,12 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.code = 128 + signal_number
+
+
+def unforeseen(error: BaseException) -> AgentError:
+    """An error that no room foresaw: its type and place, and never its text, which could hold the secret."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "?"
+    return AgentError("msmtp-config", f"internal error: {type(error).__name__} at {where}")

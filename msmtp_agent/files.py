@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from .errors import CantCreateError, TemporaryError
+from .errors import CantCreateError, NotDurableError, TemporaryError
 from .host import LOCK_DIRECTORY, Host
 from .interruption import deferred
 from .model import FileFacts, FileKind, WriteOutcome
@@ -91,7 +91,8 @@ def replace(host: Host, path: str, content: bytes, mode: int) -> WriteOutcome:
 
     The new version is written under a temporary name in the same directory, with its final owner and mode from the
     first byte, synchronised, and renamed over the old one; then the directory is synchronised. Nothing is written
-    when the file is already so. Call it under `lock`. Raises CantCreateError; the old file is then as it was.
+    when the file is already so. Call it under `lock`. Raises CantCreateError, and the old file is as it was; but
+    NotDurableError when the new one stands there and may not outlive a power cut.
     """
     facts, present = host.read(path, len(content) + 1)
     refuse_replacing(facts)
@@ -125,11 +126,12 @@ def _replace(path: str, temporary: str, content: bytes, mode: int, owner: tuple[
         try:
             os.fsync(directory)
         except OSError as error:
-            raise CantCreateError(
+            raise NotDurableError(
                 path, f"was replaced, but a power cut may bring the old one back: {error.strerror}", remedy="sync"
             ) from None
     finally:
-        os.close(directory)
+        with suppress(OSError):  # it was open for reading: nothing is lost
+            os.close(directory)
 
 
 def _write(directory: int, name: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:

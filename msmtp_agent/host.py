@@ -4,7 +4,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .errors import InputOutputError
 from .model import FileFacts, FileKind
@@ -95,9 +95,14 @@ class Host:
         except OSError as error:
             raise _cannot_read(path, error) from None
         try:
-            yield descriptor, _facts(path, descriptor)
+            try:
+                facts = _facts(path, descriptor)
+            except OSError as error:
+                raise _cannot_read(path, error) from None
+            yield descriptor, facts
         finally:
-            os.close(descriptor)
+            with suppress(OSError):  # nothing was written through it
+                os.close(descriptor)
 
 
 def _facts(path: str, descriptor: int) -> FileFacts:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from .errors import AgentError, ExitCode, Interrupted
+from .errors import AgentError, ExitCode, Interrupted, unforeseen
 from .model import STAGES, Delivery, JobReport, Problem, StageResult, Status, Verification
 
 
@@ -58,6 +58,9 @@ class Journal:
         except Interrupted:
             entry.fail("interrupted")
             raise
+        except BaseException:
+            entry.fail("ended by an internal error")
+            raise
         finally:
             result = StageResult(name, entry.status, entry.seen)
             self._stages.append(result)
@@ -77,6 +80,9 @@ class Journal:
             self._problem = Problem(error.code, error.message, error.remedy, error.words)
         except Interrupted as signal:
             self._problem = Problem(signal.code, "msmtp-config: interrupted", "", ())
+        except Exception as error:  # noqa: BLE001 - the report is due all the same
+            fault = unforeseen(error)
+            self._problem = Problem(fault.code, fault.message, "", ())
 
     def report(self) -> JobReport:
         """The job as it stands now, the stages that it did not reach included."""

@@ -108,10 +108,14 @@ def say(text: str, stream: TextIO) -> None:
     except UnicodeEncodeError:
         say(text.encode("ascii", "backslashreplace").decode("ascii"), stream)
     except (OSError, ValueError) as error:
-        # What is still buffered would fail once more when the interpreter ends, and change the exit status.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        abandon(stream)
         if isinstance(error, OSError) and error.errno != errno.EPIPE and stream is sys.stdout:
             raise InputOutputError("standard output", f"cannot be written: {error.strerror}") from None
+
+
+def abandon(stream: TextIO) -> None:
+    """Give a stream up: what it still holds would fail again when the interpreter ends, and change the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _colourful(stream: TextIO) -> bool:
@@ -124,11 +128,13 @@ def _wrapped(text: str, stream: TextIO, indent: str, *, first: int = 0) -> str:
     if not stream.isatty():
         return text
     try:
-        width = max(40, os.get_terminal_size(stream.fileno()).columns)
+        columns = os.get_terminal_size(stream.fileno()).columns
     except OSError:
         return text
+    if columns == 0:  # a serial console that knows no size
+        return text
     lines = textwrap.wrap(
-        " " * first + text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        " " * first + text, max(40, columns), subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
     )
     return "\n".join(lines)[first:]
 
