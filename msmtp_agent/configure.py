@@ -183,7 +183,7 @@ class _Job:
             if doubt is None:
                 entry.seen = f"{_server(self._account)} accepted the password; no mail was sent"
             else:
-                entry.fail(": ".join((doubt.message, *doubt.words[:1])))
+                entry.fail("; ".join((doubt.message, *doubt.words[:2])))
         return doubt
 
     def _store(self, candidate: Secret) -> None:
