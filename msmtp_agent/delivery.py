@@ -9,6 +9,7 @@ from .journal import Entry, Journal
 from .model import Delivery, FileKind
 from .msmtp import Msmtp
 from .msmtprc import Account
+from .printable import printable
 
 _LIMIT = 1 << 20  # bytes of an aliases file that are read
 
@@ -107,7 +108,7 @@ def _expanded(host: Host, path: str, name: str) -> tuple[str, ...]:
 
 
 def _message(host: Host, to: str) -> bytes:
-    name = host.name()
+    name = printable(host.name())
     now = time.strftime("%Y-%m-%d %H:%M:%S %z")
     return (
         f"To: {to}\n"

@@ -21,6 +21,7 @@ _SERVER = "server message: "
 # no server can forge one. The exit status is 65 or 69, after the server's 5xx or 4xx.
 _PASSED = re.compile(
     r"(recipient address @|envelope from address .*) not accepted by the server|the server does not accept mail data"
+    r"|the server did not accept the mail"
 )
 _REPLY = re.compile(r" smtpmsg='([^']*)'")
 

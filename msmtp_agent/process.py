@@ -57,30 +57,36 @@ def run(
     Raises TemporaryError when it cannot be started.
     """
     deadline = time.monotonic() + timeout
+    child = None
     try:
-        with deferred():
-            child = subprocess.Popen(  # no shell: a list of arguments
-                list(arguments),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={"PATH": PATH, "LC_ALL": "C", "HOME": home},
-                cwd="/",
-                pass_fds=inherit,
-                start_new_session=True,
-            )
+        with deferred():  # a signal in here is raised once the program is known, so that it is ended below
+            child = _start(arguments, home, inherit)
+        output, errors, ended = _converse(child, given, deadline)
+    finally:
+        if child is not None:
+            with deferred():
+                _end(child)
+    # A program that has ended although a child of its own still holds the pipes has a status all the same.
+    killed = not ended and child.returncode == -signal.SIGKILL
+    return Completed(None if killed else child.returncode, output, errors)
+
+
+def _start(arguments: Sequence[str], home: str, inherit: Sequence[int]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # no shell: a list of arguments
+            list(arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": PATH, "LC_ALL": "C", "HOME": home},
+            cwd="/",
+            pass_fds=inherit,
+            start_new_session=True,
+        )
     except OSError as error:
         raise TemporaryError(
             arguments[0], f"cannot be started: {error.strerror}", remedy=f"{arguments[0]} --version"
         ) from None
-    try:
-        output, errors, ended = _converse(child, given, deadline)
-    finally:
-        with deferred():
-            _end(child)
-    # A program that has ended although a child of its own still holds the pipes has a status all the same.
-    killed = not ended and child.returncode == -signal.SIGKILL
-    return Completed(None if killed else child.returncode, output, errors)
 
 
 def _converse(child: subprocess.Popen[bytes], given: bytes, deadline: float) -> tuple[bytes, bytes, bool]:

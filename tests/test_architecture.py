@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "msmtp": {"errors", "host", "model", "msmtprc", "printable", "process", "secret"},
     "journal": {"errors", "model"},
     "configuration": {"errors", "files", "host", "journal", "model", "msmtprc", "readiness", "secret"},
-    "delivery": {"__init__", "aliases", "errors", "host", "journal", "model", "msmtp", "msmtprc"},
+    "delivery": {"__init__", "aliases", "errors", "host", "journal", "model", "msmtp", "msmtprc", "printable"},
     "configure": {
         "configuration", "delivery", "errors", "files", "host", "journal", "model", "msmtp", "msmtprc", "readiness",
         "secret",
