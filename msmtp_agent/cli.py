@@ -74,14 +74,19 @@ def send_test_mail(to: str = _TO, timeout: float = _TIMEOUT, as_json: bool = _JS
 
 
 def main() -> int:
-    """Run the command line and return the exit status.
+    """Run the command line and return the exit status; no traceback is ever shown: it could hold the secret."""
+    try:
+        return _main()
+    except BaseException:  # noqa: BLE001 - even the words about an error have failed
+        os.write(2, b"msmtp-config: internal error\n")
+        return ExitCode.SOFTWARE
 
-    Of an unforeseen error only its type and place are shown: its text could hold the secret.
-    """
+
+def _main() -> int:
     from .render import abandon, open_streams
 
-    open_streams()
     try:
+        open_streams()
         status = typer.main.get_command(app).main(prog_name="msmtp-config", standalone_mode=False)
         return int(status or ExitCode.OK)
     except _UsageFault as fault:

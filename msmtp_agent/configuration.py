@@ -8,7 +8,7 @@ from .host import MSMTPRC, SECRET, Host
 from .journal import Journal
 from .model import FileFacts, FileKind, Wishes, WriteOutcome
 from .msmtprc import Account
-from .secret import MAXIMUM
+from .secret import MAXIMUM, Secret
 
 _LIMIT = 1 << 20  # bytes of a configuration file that are read
 _RIGHTS = "0600 root:root"
@@ -88,6 +88,16 @@ def secret_place(host: Host, wishes: Wishes, journal: Journal) -> FileFacts:
             journal.warn(f"{SECRET}: was {facts.rights}, is {_RIGHTS} now")
             return host.inspect(SECRET)
     return facts
+
+
+def known_secret(host: Host, account: Account) -> Secret | None:
+    """What msmtp sends for the account, to be kept out of messages; None where only a program could tell."""
+    if account.get("password"):
+        return Secret(account.get("password").encode("utf-8", "surrogateescape"))
+    if not readiness.reads_secret_file(account):
+        return None
+    line = host.read(SECRET, MAXIMUM)[1].partition(b"\n")[0].removesuffix(b"\r")
+    return Secret(line) if line else None
 
 
 def describe(account: Account) -> str:

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from . import files, readiness, secret
-from .configuration import describe, safe_account, secret_place, store
+from .configuration import describe, known_secret, safe_account, secret_place, store
 from .delivery import deliver
 from .errors import (
     AgentError,
@@ -79,7 +79,7 @@ def run_test(host: Host, wishes: Wishes, listener: Listener) -> JobReport:
                 _require_stored(host.inspect(SECRET))
             entry.seen = describe(account)
         with journal.stage("deliver") as entry:
-            deliver(host, msmtp, account, wishes.to, journal, entry)
+            deliver(host, msmtp, account, wishes.to, known_secret(host, account), journal, entry)
     return journal.report()
 
 
@@ -139,7 +139,7 @@ class _Job:
         self._store(candidate)
         if doubt is not None:
             raise doubt
-        self._deliver()
+        self._deliver(candidate)
 
     def _prove(self) -> tuple[Secret, AgentError | None]:
         """A secret, and the error to end with when the server did not accept it; a person may type it anew."""
@@ -208,7 +208,7 @@ class _Job:
             f"The server could not judge the password. Replace the one in {SECRET} all the same?", default=False
         )
 
-    def _deliver(self) -> None:
+    def _deliver(self, candidate: Secret) -> None:
         with self._journal.stage("deliver") as entry:
             if not self._wishes.mail:
                 entry.skip("--no-mail")
@@ -217,7 +217,7 @@ class _Job:
             elif self._source.attended and not self._source.confirm("Send a test mail?", default=True):
                 entry.skip("not wanted")
             else:
-                deliver(self._host, self._msmtp, self._account, self._wishes.to, self._journal, entry)
+                deliver(self._host, self._msmtp, self._account, self._wishes.to, candidate, self._journal, entry)
 
 
 def _require_fitting(candidate: Secret, account: Account) -> None:

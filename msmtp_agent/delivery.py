@@ -10,19 +10,23 @@ from .model import Delivery, FileKind
 from .msmtp import Msmtp
 from .msmtprc import Account
 from .printable import printable
+from .secret import Secret
 
 _LIMIT = 1 << 20  # bytes of an aliases file that are read
 
 
-def deliver(host: Host, msmtp: Msmtp, account: Account, to: str | None, journal: Journal, entry: Entry) -> None:
+def deliver(
+    host: Host, msmtp: Msmtp, account: Account, to: str | None, secret: Secret | None, journal: Journal, entry: Entry
+) -> None:
     """Send one test mail and note the server's final reply.
 
-    To `to`, or else to root as the system's mail goes. Raises ConfigError when root has no address, MsmtpError with
-    msmtp's own exit status when it does not leave, TemporaryError when msmtp had to be ended.
+    To `to`, or else to root as the system's mail goes; `secret` is only kept out of what is shown. Raises ConfigError
+    when root has no address, MsmtpError with msmtp's own exit status when it does not leave, TemporaryError when msmtp
+    had to be ended.
     """
     envelope, final = _recipients(host, account, to, journal)
     offset = _log_size(host, msmtp.log(account))
-    outcome = msmtp.send(envelope, _message(host, envelope[0]))
+    outcome = msmtp.send(envelope, _message(host, envelope[0]), secret, account)
     shown = ", ".join(final)
     if outcome.status is None:
         raise TemporaryError(
@@ -47,7 +51,7 @@ def deliver(host: Host, msmtp: Msmtp, account: Account, to: str | None, journal:
             code=outcome.status,
         )
     try:
-        reply = msmtp.last_reply(account, offset, outcome)
+        reply = msmtp.last_reply(account, offset, outcome, secret)
     except AgentError:
         reply = None
     journal.delivery = Delivery(final, reply)

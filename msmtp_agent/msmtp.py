@@ -63,11 +63,14 @@ class Msmtp:
         # Judged by the words before they are redacted: a password may be one of them.
         return Outcome(outcome.status, outcome.words, _verify(completed.status, _lines(completed.errors)))
 
-    def send(self, recipients: Sequence[str], message: bytes) -> Outcome:
-        """Send a mail exactly as any system mail leaves: the installed files, and no option."""
-        return _outcome(self._run(["--", *recipients], given=message), None)
+    def send(self, recipients: Sequence[str], message: bytes, secret: Secret | None, account: Account) -> Outcome:
+        """Send a mail exactly as any system mail leaves: the installed files, and no option.
 
-    def last_reply(self, account: Account, offset: int, outcome: Outcome) -> str | None:
+        `secret` is what msmtp will send, as far as it is known: a server may say it again.
+        """
+        return _outcome(self._run(["--", *recipients], given=message), secret, account.get("user"))
+
+    def last_reply(self, account: Account, offset: int, outcome: Outcome, secret: Secret | None) -> str | None:
         """The server's final reply to the mail just sent: from the log behind `offset`, or from msmtp's own words.
 
         None where neither has it. (msmtp says what it would have logged when the log cannot be written.)
@@ -77,7 +80,9 @@ class Msmtp:
         if path is not None:
             lines += _lines(self._host.read(path, process.KEPT, offset=offset)[1])
         replies = [found[1] for line in lines if (found := _REPLY.search(line))]
-        return _short(replies[-1]) if replies else None
+        if not replies:
+            return None
+        return _short(secret.redact(replies[-1], account.get("user")) if secret else replies[-1])
 
     def log(self, account: Account) -> str | None:
         """The path of the account's log; None without one (`logfile -` is standard output)."""
@@ -122,10 +127,10 @@ def _verify(status: int | None, lines: list[str]) -> Verification:
     return Verification.UNPROVEN
 
 
-def _outcome(completed: process.Completed, candidate: Secret | None, user: str = "") -> Outcome:
+def _outcome(completed: process.Completed, secret: Secret | None, user: str = "") -> Outcome:
     lines = _lines(completed.errors)
-    if candidate is not None:
-        lines = [candidate.redact(line, user) for line in lines]
+    if secret is not None:
+        lines = [secret.redact(line, user) for line in lines]
     words = [_short(line.removeprefix("msmtp: ")) for line in lines if line]
     return Outcome(completed.status, tuple(words[:_MOST_WORDS]))
 

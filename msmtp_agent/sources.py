@@ -118,7 +118,7 @@ class Credential(_Unattended):
 
 def _bounded(raw: bytes, subject: str) -> Secret:
     if len(raw) > MAXIMUM:  # read no further: it cannot be a password
-        raise DataError(subject, f"holds more than {MAXIMUM} bytes", expected="one password")
+        raise DataError(subject, f"holds more than {MAXIMUM} bytes", expected="one password", remedy=_REMEDY)
     return parse(raw, subject)
 
 

@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "msmtp": {"errors", "host", "model", "msmtprc", "printable", "process", "secret"},
     "journal": {"errors", "model"},
     "configuration": {"errors", "files", "host", "journal", "model", "msmtprc", "readiness", "secret"},
-    "delivery": {"__init__", "aliases", "errors", "host", "journal", "model", "msmtp", "msmtprc", "printable"},
+    "delivery": {"__init__", "aliases", "errors", "host", "journal", "model", "msmtp", "msmtprc", "printable", "secret"},
     "configure": {
         "configuration", "delivery", "errors", "files", "host", "journal", "model", "msmtp", "msmtprc", "readiness",
         "secret",
@@ -62,7 +62,7 @@ TOUCHES: dict[str, set[str]] = {
     "os.replace": {"files"},
     "os.unlink": {"files"},
     "os.mkdir": {"files"},
-    "os.write": {"files", "msmtp", "process"},  # msmtp and process: into pipes
+    "os.write": {"cli", "files", "msmtp", "process"},  # msmtp, process: into pipes; cli: its last word
     "os.open": {"files", "host", "render"},  # host: to look; render: the null device
     "os.chmod": set(),
     "os.fchmod": {"files"},
