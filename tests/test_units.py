@@ -1,0 +1,263 @@
+"""The systemd unit: what it says, what systemd makes of it, and what it does on machines that really boot."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from msmtp_agent.errors import ExitCode
+from tests.package_support import ALIASES, MSMTPRC, SUITES, UNIT, Boot, package
+from tests.support.pki import Pki
+from tests.support.sandbox import PROJECT
+from tests.support.smtpd import Smtpd
+from tests.support.trees import Machine
+
+SOURCE = PROJECT / "systemd" / UNIT
+SECRET = "/etc/msmtp-password"
+CANARY = "canary-6f1d pass%word"
+# Written more than once, these add up; every other directive written twice means that the first one is dead.
+ADD_UP = {"ConditionPathExists", "SystemCallFilter", "ExecStart", "ReadWritePaths"}
+# The full set of walls and how high each can be. A lower one has its reason above it in the unit.
+STRICTEST = {
+    "CapabilityBoundingSet": "",
+    "DevicePolicy": "closed",
+    "KeyringMode": "private",
+    "LockPersonality": "yes",
+    "MemoryDenyWriteExecute": "yes",
+    "PrivateDevices": "yes",
+    "PrivateIPC": "yes",
+    "PrivateMounts": "yes",
+    "PrivateTmp": "yes",
+    "ProcSubset": "pid",
+    "ProtectClock": "yes",
+    "ProtectControlGroups": "yes",
+    "ProtectHome": "yes",
+    "ProtectHostname": "yes",
+    "ProtectKernelLogs": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelTunables": "yes",
+    "ProtectProc": "invisible",
+    "ProtectSystem": "strict",
+    "ReadWritePaths": "",
+    "RemoveIPC": "yes",
+    "RestrictAddressFamilies": "none",
+    "RestrictNamespaces": "yes",
+    "RestrictRealtime": "yes",
+    "RestrictSUIDSGID": "yes",
+    "SystemCallArchitectures": "native",
+    "UMask": "0077",
+}
+
+
+def directives() -> list[tuple[str, str, str]]:
+    """Name, value, and the comment that stands directly above it, for every line of the unit."""
+    found, comment = [], ""
+    for line in SOURCE.read_text().splitlines():
+        if line.startswith("#"):
+            comment += line[1:]
+            continue
+        if "=" in line:
+            name, value = line.split("=", 1)
+            found.append((name, value, comment.strip()))
+        comment = ""
+    return found
+
+
+# --- what the unit says
+
+
+def test_no_directive_is_written_twice() -> None:
+    times = Counter(name for name, _, _ in directives())
+    assert {name for name, number in times.items() if number > 1} <= ADD_UP
+
+
+def test_no_new_privileges_stays_out() -> None:
+    """With it, msmtp under its AppArmor profile cannot start its secret command."""
+    assert "NoNewPrivileges" not in {name for name, _, _ in directives()}
+
+
+def test_every_relaxed_line_has_its_reason() -> None:
+    lines = {name: (value, comment) for name, value, comment in directives()}
+    assert STRICTEST.keys() <= lines.keys()
+    relaxed = {name: lines[name][1] for name, strictest in STRICTEST.items() if lines[name][0] != strictest}
+    assert relaxed.keys() == {"ProtectHome", "ReadWritePaths", "RestrictAddressFamilies"}
+    assert all(comment.startswith("Relaxed") for comment in relaxed.values()), relaxed
+
+
+def test_what_waiting_does_not_heal_is_not_retried() -> None:
+    lines = {name: value for name, value, _ in directives()}
+    final = {int(number) for number in lines["RestartPreventExitStatus"].split()}
+    healed = {ExitCode.OK, ExitCode.TEMPFAIL, ExitCode.IO}
+    interrupted = {ExitCode.HANGUP, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+    assert set(ExitCode) - healed - interrupted <= final
+    assert not final & healed
+    assert lines["Restart"] == "on-failure"
+
+
+# --- what systemd makes of it
+
+
+@pytest.fixture(params=SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    """Each distribution: systemd 252 and 257."""
+    return str(request.param)
+
+
+@pytest.fixture
+def machine(suite: str, tmp_path: Path) -> Iterator[Machine]:
+    """A throw-away machine with the package installed; systemd does not run in it."""
+    with Machine(suite, tmp_path, share=[package()]) as view:
+        view.run(["dpkg", "--install", package()], check=True)
+        yield view
+
+
+@pytest.mark.root
+@pytest.mark.tree
+def test_systemd_finds_nothing_to_say(machine: Machine) -> None:
+    done = machine.run(["systemd-analyze", "verify", "--man=no", UNIT])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.root
+@pytest.mark.tree
+def test_exposure_is_at_most_two(machine: Machine) -> None:
+    file = next(place for place in ("/usr/lib", "/lib") if machine.exists(f"{place}/systemd/system/{UNIT}"))
+    unit = f"{file}/systemd/system/{UNIT}"
+    done = machine.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", unit])
+    assert done.returncode == 0, done.stdout[-200:]
+    assert "Overall exposure level" in done.stdout
+
+
+# --- what it does on machines that boot
+
+
+def host_files(port: int, pki: Pki, *, restart: str = "1s", burst: int = 3) -> dict[str, str]:
+    """A configured host, and a unit that is as patient as a test."""
+    drop_in = f"[Unit]\nStartLimitBurst={burst}\n[Service]\nRestartSec={restart}\n"
+    return {
+        "/etc/msmtprc": MSMTPRC.format(port=port, trust="/etc/ssl/test-ca.pem"),
+        "/etc/aliases": ALIASES,
+        "/etc/ssl/test-ca.pem": pki.ca_file.read_text(),
+        f"/etc/systemd/system/{UNIT}.d/test.conf": drop_in,
+    }
+
+
+@contextmanager
+def mail_server(pki: Pki, password: str) -> Iterator[Smtpd]:
+    """A server that knows the account of MSMTPRC with this password."""
+    users = {"sender@example.org": password.encode()}
+    with Smtpd(users, cert=pki.certificate(), key=pki.key()) as server:
+        yield server
+
+
+@contextmanager
+def shut_port() -> Iterator[int]:
+    """A port that refuses every connection: it is taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
+@pytest.mark.root
+@pytest.mark.tree
+@pytest.mark.slow
+class TestBoot:
+    """The unit on a machine that boots with it."""
+
+    def test_without_a_credential_it_ends_quietly(self, suite: str, tmp_path: Path, pki: Pki) -> None:
+        with Boot(suite, tmp_path, files=host_files(9, pki)) as machine:
+            machine.wait()
+            assert machine.unit == {
+                "ActiveState": "inactive",
+                "Result": "success",
+                "ExecMainStatus": "0",
+                "LoadState": "loaded",
+            }
+            assert UNIT not in machine.outcome("failed")
+            assert "no credential msmtp.password: nothing to do" in machine.outcome("journal")
+            assert machine.outcome("enabled") == "enabled\n"
+            assert not machine.exists(SECRET)
+
+    def test_a_password_that_works_is_stored_and_tried_out(self, suite: str, tmp_path: Path, pki: Pki) -> None:
+        with mail_server(pki, CANARY) as server:
+            with Boot(suite, tmp_path, files=host_files(server.port, pki), credential=CANARY) as machine:
+                machine.wait()
+                assert machine.unit["Result"] == "success", machine.outcome("journal")
+                assert machine.attempts == 1
+                assert machine.path(SECRET).read_text() == f"{CANARY}\n"
+                facts = machine.path(SECRET).stat()
+                assert (facts.st_mode & 0o7777, facts.st_uid, facts.st_gid) == (0o600, 0, 0)
+                assert "smtpstatus=250" in machine.path("/var/log/msmtp.log").read_text()
+                assert CANARY not in machine.outcome("journal")
+            assert [message.recipients for message in server.messages] == [("operator@example.org",)]
+
+    def test_a_refused_password_is_tried_once(self, suite: str, tmp_path: Path, pki: Pki) -> None:
+        with mail_server(pki, "another") as server:
+            with Boot(suite, tmp_path, files=host_files(server.port, pki), credential=CANARY) as machine:
+                machine.wait()
+                assert machine.unit["ActiveState"] == "failed"
+                assert machine.unit["ExecMainStatus"] == str(int(ExitCode.REFUSED)), machine.outcome("journal")
+                assert machine.attempts == 1
+                assert not machine.exists(SECRET)
+            assert len(server.logins) == 1
+
+    def test_an_unproven_password_is_tried_again_until_it_is_proven(self, suite: str, tmp_path: Path, pki: Pki) -> None:
+        """systemd 252 asks the unit's conditions again at an automatic restart, 257 does not."""
+        with shut_port() as shut, mail_server(pki, CANARY) as server:
+            # The server turns up once the first attempt has stored the password.
+            heal = f"while ! [ -e {SECRET} ]; do sleep 0.1; done; sed -i s/{shut}/{server.port}/ /etc/msmtprc"
+            with Boot(suite, tmp_path, files=host_files(shut, pki), credential=CANARY, extra=heal) as machine:
+                machine.wait()
+                assert machine.unit["Result"] == "success", machine.outcome("journal")
+                assert machine.unit["ActiveState"] == "inactive"
+                assert machine.attempts == 2
+                assert machine.path(SECRET).read_text() == f"{CANARY}\n"
+            assert len(server.messages) == 1
+
+    def test_a_server_that_stays_away_is_given_up(self, suite: str, tmp_path: Path, pki: Pki) -> None:
+        with shut_port() as shut:
+            files = host_files(shut, pki, burst=3)
+            with Boot(suite, tmp_path, files=files, credential=CANARY) as machine:
+                machine.wait()
+                assert machine.unit["ActiveState"] == "failed"
+                assert machine.attempts == 3, machine.outcome("journal")
+                assert UNIT in machine.outcome("failed")
+                assert machine.path(SECRET).read_text() == f"{CANARY}\n"
+
+    def test_a_password_that_somebody_stores_between_attempts_stands(
+        self, suite: str, tmp_path: Path, pki: Pki
+    ) -> None:
+        theirs = f"while ! [ -e {SECRET} ]; do sleep 0.1; done; sleep 1; echo theirs >{SECRET}"
+        with shut_port() as shut:
+            files = host_files(shut, pki, restart="4s")
+            with Boot(suite, tmp_path, files=files, credential=CANARY, extra=theirs) as machine:
+                machine.wait()
+                assert machine.attempts == 1
+                assert machine.unit["ActiveState"] == "inactive", machine.outcome("journal")
+                assert machine.path(SECRET).read_text() == "theirs\n"
+
+    def test_an_installation_starts_nothing(self, suite: str, tmp_path: Path) -> None:
+        """On a running system that was given a credential: the unit waits for the next boot."""
+        extra = "dpkg --install /package.deb </dev/null >/outcome/install 2>&1"
+        with Boot(suite, tmp_path, credential=CANARY, installed=False, extra=extra) as machine:
+            machine.wait()
+            assert machine.outcome("enabled") == "enabled\n", machine.outcome("install")
+            assert machine.unit["ActiveState"] == "inactive"
+            assert "No entries" in machine.outcome("journal") or not machine.outcome("journal")
+            assert not machine.exists(SECRET)
+
+    def test_a_removal_ends_the_wait_for_the_next_attempt(self, suite: str, tmp_path: Path, pki: Pki) -> None:
+        remove = (
+            f"while ! [ -e {SECRET} ]; do sleep 0.1; done; sleep 1; dpkg --remove msmtp-agent >/outcome/remove 2>&1"
+        )
+        with shut_port() as shut:
+            files = host_files(shut, pki, restart="10min")
+            with Boot(suite, tmp_path, files=files, credential=CANARY, extra=remove) as machine:
+                machine.wait()
+                assert machine.unit["ActiveState"] == "inactive", machine.outcome("remove")
+                assert not machine.exists("/usr/bin/msmtp-config")
