@@ -5,6 +5,7 @@ from collections.abc import Callable
 from . import files, readiness
 from .errors import CantCreateError, ConfigError, NotDurableError, NotUsedError
 from .host import MSMTPRC, SECRET, Host
+from .interruption import deferred
 from .journal import Journal
 from .model import FileFacts, FileKind, Wishes, WriteOutcome
 from .msmtprc import Account
@@ -16,12 +17,13 @@ _RIGHTS = "0600 root:root"
 
 def store(host: Host, path: str, content: bytes, journal: Journal) -> WriteOutcome:
     """Replace a file of root's with mode 0600 and note the change. Raises CantCreateError."""
-    try:
-        outcome = files.replace(host, path, content, 0o600)
-    except NotDurableError:
-        journal.changed = True
-        raise
-    journal.changed |= outcome is not WriteOutcome.UNCHANGED
+    with deferred():  # a signal is not to hide what has been done
+        try:
+            outcome = files.replace(host, path, content, 0o600)
+        except NotDurableError:
+            journal.changed = True
+            raise
+        journal.changed |= outcome is not WriteOutcome.UNCHANGED
     return outcome
 
 

@@ -17,6 +17,7 @@ from .errors import (
     TemporaryError,
 )
 from .host import MSMTPRC, SECRET, Host
+from .interruption import deferred
 from .journal import Journal, Listener
 from .model import FileFacts, FileKind, JobReport, Outcome, Verification, Wishes
 from .msmtp import Msmtp
@@ -197,9 +198,10 @@ class _Job:
             if verification is Verification.UNPROVEN and present and not self._may_replace():
                 entry.skip(f"{SECRET} was kept as it was: the new password is unproven")
                 return
-            outcome = store(self._host, SECRET, candidate.reveal() + b"\n", self._journal)
             proof = "" if verification is Verification.ACCEPTED else " (unproven)"
-            entry.seen = f"{SECRET} {outcome.value}, 0600 root:root{proof}"
+            with deferred():  # a signal is not to hide what has been done
+                outcome = store(self._host, SECRET, candidate.reveal() + b"\n", self._journal)
+                entry.seen = f"{SECRET} {outcome.value}, 0600 root:root{proof}"
 
     def _may_replace(self) -> bool:
         if self._wishes.force or self._wishes.offline:

@@ -36,7 +36,14 @@ def lock(host: Host) -> Iterator[None]:
     try:
         descriptor = _open_lock(host)
     except OSError as error:
-        raise CantCreateError(LOCK_DIRECTORY, str(error.strerror), expected="a directory of root's, 0700") from None
+        facts = host.inspect(LOCK_DIRECTORY)
+        odd = facts.kind not in (FileKind.DIRECTORY, FileKind.MISSING)
+        raise CantCreateError(
+            LOCK_DIRECTORY,
+            f"is {facts.kind.value}" if odd else f"cannot hold the lock: {error.strerror}",
+            expected="a directory of root's, 0700",
+            remedy="findmnt -T /run" if error.errno == errno.EROFS else f"rm -r {LOCK_DIRECTORY}",
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

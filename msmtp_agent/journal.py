@@ -56,7 +56,7 @@ class Journal:
             entry.fail(error.message)
             raise
         except Interrupted:
-            entry.fail("interrupted")
+            entry.fail("; ".join(filter(None, ("interrupted", entry.seen))))
             raise
         except BaseException:
             entry.fail("ended by an internal error")

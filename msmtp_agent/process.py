@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 from .errors import TemporaryError
 from .interruption import deferred
@@ -66,9 +67,7 @@ def run(
         if child is not None:
             with deferred():
                 _end(child)
-    # A program that has ended although a child of its own still holds the pipes has a status all the same.
-    killed = not ended and child.returncode == -signal.SIGKILL
-    return Completed(None if killed else child.returncode, output, errors)
+    return Completed(child.returncode if ended else None, output, errors)
 
 
 def _start(arguments: Sequence[str], home: str, inherit: Sequence[int]) -> subprocess.Popen[bytes]:
@@ -90,55 +89,56 @@ def _start(arguments: Sequence[str], home: str, inherit: Sequence[int]) -> subpr
 
 
 def _converse(child: subprocess.Popen[bytes], given: bytes, deadline: float) -> tuple[bytes, bytes, bool]:
-    """Feed and drain the program until it closes its streams; the last value says whether it did in time."""
+    """Feed and drain the program until it ends; the last value says whether it did in time.
+
+    A child of its own that still holds the pipes is not waited for. The program is not reaped here: until it is, its
+    number cannot pass to another process, and `_end` can signal its group.
+    """
     assert child.stdin is not None  # noqa: S101 - all three are pipes
     assert child.stdout is not None  # noqa: S101
     assert child.stderr is not None  # noqa: S101
     kept = {child.stdout: bytearray(), child.stderr: bytearray()}
     rest = memoryview(given)
-    with selectors.DefaultSelector() as selector:
-        for stream in kept:
-            selector.register(stream, selectors.EVENT_READ)
+    ended = False
+    with selectors.DefaultSelector() as selector, open(os.pidfd_open(child.pid), "rb", buffering=0) as end:
         os.set_blocking(child.stdin.fileno(), False)
         selector.register(child.stdin, selectors.EVENT_WRITE)
-        while selector.get_map():
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready:
-                return bytes(kept[child.stdout]), bytes(kept[child.stderr]), False
+        for stream in (*kept, end):
+            selector.register(stream, selectors.EVENT_READ)
+        # Once it has ended, what lies in the pipes is taken without waiting for more.
+        while ready := selector.select(0.0 if ended else max(0.0, deadline - time.monotonic())):
             for key, _ in ready:
-                if key.fileobj is child.stdin:
-                    rest = _feed(child, rest)
+                if key.fileobj is end:
+                    ended = True
+                    selector.unregister(end)
+                elif key.fileobj is child.stdin:
+                    rest = _feed(child.stdin, rest)
                     if not rest:
                         selector.unregister(child.stdin)
                         child.stdin.close()
-                    continue
-                stream = child.stdout if key.fileobj is child.stdout else child.stderr
-                chunk = os.read(stream.fileno(), KEPT)
-                if not chunk:
-                    selector.unregister(stream)
-                kept[stream] += chunk[: KEPT - len(kept[stream])]
-    try:
-        child.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return bytes(kept[child.stdout]), bytes(kept[child.stderr]), False
-    return bytes(kept[child.stdout]), bytes(kept[child.stderr]), True
+                else:
+                    stream = child.stdout if key.fileobj is child.stdout else child.stderr
+                    chunk = os.read(stream.fileno(), KEPT)
+                    if not chunk:
+                        selector.unregister(stream)
+                    kept[stream] += chunk[: KEPT - len(kept[stream])]
+            if time.monotonic() > deadline:
+                break
+    return bytes(kept[child.stdout]), bytes(kept[child.stderr]), ended
 
 
-def _feed(child: subprocess.Popen[bytes], rest: memoryview) -> memoryview:
+def _feed(stream: IO[bytes], rest: memoryview) -> memoryview:
     """Write what fits; nothing is left once the program does not want any more."""
-    assert child.stdin is not None  # noqa: S101 - it is a pipe
     try:
-        return rest[os.write(child.stdin.fileno(), rest) :] if rest else rest
+        return rest[os.write(stream.fileno(), rest) :] if rest else rest
     except BrokenPipeError:
         return rest[:0]
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Kill what still runs of the program's session, close its streams and reap it."""
-    if child.returncode is None:
-        # Not reaped yet, so the number cannot have passed to another process group.
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
     for stream in (child.stdin, child.stdout, child.stderr):
         if stream is not None and not stream.closed:
             stream.close()

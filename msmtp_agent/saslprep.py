@@ -22,7 +22,7 @@ def saslprep(text: str) -> str | None:
     mapped = "".join(
         " " if stringprep.in_table_c12(character) else character
         for character in text
-        if not stringprep.in_table_b1(character)
+        if stringprep.in_table_c12(character) or not stringprep.in_table_b1(character)  # U+200B is in both tables
     )
     prepared = ucd_3_2_0.normalize("NFKC", mapped)
     if any(forbidden(character) for character in prepared for forbidden in _PROHIBITED):

@@ -116,8 +116,8 @@ def survives(method: str, secret: Secret) -> bool:
     """Whether the password is used as it was typed: the library of msmtp normalises it for some methods.
 
     CRAM-MD5 and SCRAM run SASLprep (RFC 4013). What that forbids ends with status 70 before anything is tried (every
-    emoji, control characters); what it changes gives a CRAM-MD5 digest of another password. A SCRAM server normalises
-    likewise.
+    emoji, control characters); what it changes gives a CRAM-MD5 digest of another password. A SCRAM server should
+    normalise likewise (RFC 5802); one that does not refuses the password at the probe.
     """
     if not method.startswith(("cram-md5", "scram-")) or (
         secret.reveal().isascii() and secret.reveal().decode().isprintable()

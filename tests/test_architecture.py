@@ -34,11 +34,15 @@ ROOMS: dict[str, set[str]] = {
     "readiness": {"errors", "host", "msmtprc"},
     "msmtp": {"errors", "host", "model", "msmtprc", "printable", "process", "secret"},
     "journal": {"errors", "model"},
-    "configuration": {"errors", "files", "host", "journal", "model", "msmtprc", "readiness", "secret"},
-    "delivery": {"__init__", "aliases", "errors", "host", "journal", "model", "msmtp", "msmtprc", "printable", "secret"},
+    "configuration": {
+        "errors", "files", "host", "interruption", "journal", "model", "msmtprc", "readiness", "secret",
+    },
+    "delivery": {
+        "__init__", "aliases", "errors", "host", "journal", "model", "msmtp", "msmtprc", "printable", "secret",
+    },
     "configure": {
-        "configuration", "delivery", "errors", "files", "host", "journal", "model", "msmtp", "msmtprc", "readiness",
-        "secret",
+        "configuration", "delivery", "errors", "files", "host", "interruption", "journal", "model", "msmtp", "msmtprc",
+        "readiness", "secret",
     },
     "render": {"errors", "model", "printable"},
     "cli": {
@@ -70,7 +74,7 @@ TOUCHES: dict[str, set[str]] = {
     "os.fchown": {"files"},
     "os.system": set(),
     "os.environ": {"cli", "render"},
-    "open": {"host", "render", "terminal"},  # render: a standard stream that was closed
+    "open": {"host", "process", "render", "terminal"},  # process: a pidfd; render: a standard stream that was closed
     "print": {"render"},
     "input": set(),
     "sys.stdin": {"sources", "terminal"},
