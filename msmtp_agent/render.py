@@ -1,7 +1,6 @@
 """Words for people and JSON for programs: text, Rich at a terminal; the only importer of rich."""
 
 import errno
-import json
 import os
 import sys
 import textwrap
@@ -58,6 +57,8 @@ class Json:
 
     def report(self, report: JobReport) -> None:
         """The whole job on standard output. Raises InputOutputError when it cannot be written there."""
+        import json  # here, because most runs print none
+
         say(json.dumps(_as_json(report)), sys.stdout)
 
 
