@@ -63,9 +63,11 @@ ensure_packages() {
   say "installing with apt-get: ${missing[*]}"
   local log=$cache/apt.log
   mkdir -p "$cache"
-  # A lock timeout: a fresh machine may still be running its own unattended upgrade.
-  { apt-get --quiet -o DPkg::Lock::Timeout=300 update &&
-    apt-get --quiet --yes --no-install-recommends -o DPkg::Lock::Timeout=300 install "${missing[@]}"; } >"$log" 2>&1 </dev/null || {
+  # A lock timeout: a fresh machine may still be running its own unattended upgrade. A configuration file that was changed
+  # by hand is kept: the question would find nobody to answer it.
+  local options=(--quiet --yes -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold)
+  { timeout 600 apt-get "${options[@]}" update &&
+    timeout 1800 apt-get "${options[@]}" --no-install-recommends install "${missing[@]}"; } >"$log" 2>&1 </dev/null || {
     tail -n 30 "$log" >&2
     die "apt-get failed: the whole log is in $log"
   }

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64encode
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +57,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The calls of a run in the order of their begin, and how each process ended ("exited with 0", "killed by ...")."""
+    """The calls of a run in the order of their begin, the signals that came, and how each process ended.
+
+    `ends` has strace's words: "exited with 0", "killed by SIGKILL".
+    """
 
     calls: tuple[Call, ...]
+    signals: tuple[str, ...]
     ends: dict[int, str]
 
     @property
@@ -75,15 +79,18 @@ class Trace:
 
 def parse(path: Path) -> Trace:
     """Read what `strace -o PATH` wrote."""
-    calls: list[Call | None] = []
+    calls: list[Call] = []
     ends: dict[int, str] = {}
+    signals: list[str] = []
     waiting: dict[int, tuple[int, str]] = {}  # the call that a process is in: its place, and its text so far
     for raw in path.read_text(errors="backslashreplace").split("\n"):
         found = _PID.match(raw)
         pid, line = (int(found[1]), raw[found.end() :]) if found else (0, raw)
         if line.startswith("+++ "):
             ends[pid] = line.strip("+ ")
-        elif not line or line.startswith("--- "):
+        elif line.startswith("--- "):
+            signals.append(line.split()[1])
+        elif not line:
             continue
         elif unfinished := _UNFINISHED.fullmatch(line):
             waiting[pid] = (len(calls), f"{unfinished[1]}({unfinished[2]}")
@@ -93,7 +100,7 @@ def parse(path: Path) -> Trace:
             calls[place] = _call(pid, begin + resumed[2])
         else:
             calls.append(_call(pid, line))
-    return Trace(tuple(call for call in calls if call is not None), ends)
+    return Trace(tuple(calls), tuple(signals), ends)
 
 
 def _call(pid: int, text: str) -> Call:
@@ -119,32 +126,26 @@ def strace_bytes(output: Path) -> list[str]:
 
 
 class Canary:
-    """A secret that is looked for: as it is, in base64 at any offset, in hexadecimal, backwards, and parts of it."""
+    """A secret that is looked for: as it is, in base64 at any offset, in hexadecimal, backwards, and parts of these."""
 
-    _PART = 8  # bytes: a part as long as this is a find
+    _PART = 8  # bytes of the secret: a part as long as this is a find
 
-    def __init__(self, secret: bytes, user: str) -> None:
+    def __init__(self, secret: bytes) -> None:
         self.secret = secret
-        plain = b"\0" + user.encode() + b"\0" + secret
         shapes = {
-            "as it is": secret,
-            "backwards": secret[::-1],
-            "in hexadecimal": secret.hex().encode(),
-            "in hexadecimal, capitals": secret.hex().upper().encode(),
-            "in AUTH PLAIN": b64encode(plain).rstrip(b"="),
-            # The other bytes around it decide how base64 falls: the inner characters of the three cases are fixed.
-            **{f"in base64, offset {skip}": b64encode(b"\0" * skip + secret)[4:-4] for skip in range(3)},
+            "as it is": (secret, self._PART),
+            "backwards": (secret[::-1], self._PART),
+            "in hexadecimal": (secret.hex().encode(), 2 * self._PART),
+            "in hexadecimal, capitals": (secret.hex().upper().encode(), 2 * self._PART),
         }
-        self._parts = {
-            part: shape
-            for shape, value in shapes.items()
-            for part in _parts(value, self._PART if value == secret else 2 * self._PART)
-        }
-        self._pattern = re.compile(b"|".join(re.escape(part) for part in self._parts))
+        for skip in range(3):
+            # What stands around it decides how base64 falls: the inner characters of the three cases are fixed.
+            shapes[f"in base64, offset {skip}"] = (b64encode(bytes(skip) + secret)[4:-4], 2 * self._PART)
+        self._parts = {part: shape for shape, (value, length) in shapes.items() for part in _parts(value, length)}
 
-    def shapes_in(self, data: bytes) -> set[str]:
-        """In which shapes `data` holds it."""
-        return {self._parts[found[0]] for found in self._pattern.finditer(data)}
+    def shapes_in(self, data: bytes) -> frozenset[str]:
+        """In which shapes `data` holds it, or a part of it."""
+        return frozenset(shape for part, shape in self._parts.items() if part in data)
 
 
 def _parts(value: bytes, length: int) -> Iterator[bytes]:
@@ -154,34 +155,43 @@ def _parts(value: bytes, length: int) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A call of a process that hands a canary to the kernel; `target` is the path behind its descriptor, if any."""
+    """A call that hands a canary to the kernel; `target` is the path behind its descriptor (-1: it has none)."""
 
     program: str
     call: str
+    descriptor: int
     target: str
     shapes: frozenset[str]
 
     def __str__(self) -> str:
-        return f"{self.program}: {self.call} to {self.target or '-'}: {', '.join(sorted(self.shapes))}"
+        return f"{self.program}: {self.call} to {self.descriptor} {self.target}: {', '.join(sorted(self.shapes))}"
 
 
-def sightings(path: Path, canary: Canary) -> list[Sighting]:
-    """Every call of a recording made with `strace_bytes` that carries the canary: arguments, environment, data, paths."""
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A run under `strace_bytes`: where the canary went, the programs that were started, the files that each opened."""
+
+    sightings: tuple[Sighting, ...]
+    started: Counter[str]
+    opened: dict[str, set[str]]
+
+
+def watch(path: Path, canary: Canary) -> Recording:
+    """Read what `strace_bytes` wrote, and look for the canary in every string: arguments, environment, data, paths."""
     programs: dict[int, str] = {}
-    found = []
-    trace = parse(path)
-    for call in trace.calls:
+    found, started, opened = [], Counter[str](), defaultdict[str, set[str]](set)
+    for call in parse(path).calls:
         data, cut = _data(call.arguments)
         assert not cut, f"strace has cut {call.name} of {programs.get(call.pid)}: {call.arguments[:200]}"
-        if call.name == "execve":
+        if call.name == "execve" and call.returned == 0:
             programs[call.pid] = os.path.basename(data.split(b"\0", 1)[0].decode(errors="replace"))
-        elif call.name in ("vfork", "fork", "clone", "clone3") and call.returned > 0:
-            # Its child may have made calls before: those stay without a name, and are looked at all the same.
-            programs.setdefault(call.returned, f"child of {programs.get(call.pid, call.pid)}")
+            started[programs[call.pid]] += 1
+        program = programs.get(call.pid, str(call.pid))
+        if call.name == "openat" and call.returned >= 0:
+            opened[program].add(_target(call.result))
         if shapes := canary.shapes_in(data):
-            name = programs.get(call.pid, str(call.pid))
-            found.append(Sighting(name, call.name, _target(call.arguments), frozenset(shapes)))
-    return found
+            found.append(Sighting(program, call.name, call.descriptor, _target(call.arguments), shapes))
+    return Recording(tuple(found), started, opened)
 
 
 def _data(arguments: str) -> tuple[bytes, bool]:
@@ -190,27 +200,12 @@ def _data(arguments: str) -> tuple[bytes, bool]:
     return b"\0".join(part for part, _ in parts), any(cut for _, cut in parts)
 
 
-def _target(arguments: str) -> str:
-    found = _FD_PATH.match(arguments)
+def _target(text: str) -> str:
+    """What strace says of the descriptor that the text begins with."""
+    found = _FD_PATH.match(text)
     if not found:
         return ""
     return found[2] or bytes.fromhex((found[1] or "").replace("\\x", "")).decode(errors="replace")
-
-
-def programs(path: Path) -> Counter[str]:
-    """How often each program was started, of a recording made with `strace_bytes`."""
-    return Counter(
-        os.path.basename(_data(call.arguments)[0].split(b"\0", 1)[0].decode(errors="replace"))
-        for call in parse(path).calls
-        if call.name == "execve" and call.returned == 0
-    )
-
-
-# --- the calls of a part of a run
-
-
-def between(trace: Trace, begin: int, end: int) -> Sequence[Call]:
-    return trace.calls[begin:end]
 
 
 def names(calls: Iterable[Call]) -> list[str]:
