@@ -13,7 +13,6 @@ MSMTPRC = "/etc/msmtprc"
 SECRET = "/etc/msmtp-password"  # noqa: S105 - the path of it
 ALIASES = "/etc/aliases"
 LOCK_DIRECTORY = "/run/msmtp-config"
-SENDMAIL = "/usr/sbin/sendmail"
 
 _KINDS = {
     stat.S_IFREG: FileKind.REGULAR,
