@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     CONFIG = 78
     HANGUP = 129
     INTERRUPTED = 130
+    QUIT = 131
     TERMINATED = 143
 
 

@@ -1,4 +1,4 @@
-"""Turns SIGINT, SIGTERM and SIGHUP into one exception, and holds it back where it would leave something half done."""
+"""Turns the signals that end a program into one exception, and holds it back where it would leave something half done."""
 
 import signal
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from types import FrameType
 
 from .errors import Interrupted
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class _State:
@@ -23,7 +23,7 @@ def _handle(number: int, _frame: FrameType | None) -> None:
 
 
 def install() -> None:
-    """From here on the three signals raise `Interrupted` in the main thread.
+    """From here on SIGINT, SIGTERM, SIGHUP and SIGQUIT raise `Interrupted` in the main thread.
 
     A signal that was ignored when the program started (`nohup`) stays ignored.
     """
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def quiet() -> None:
-    """Ignore the three signals: the run is ending and has only its last words to say."""
+    """Ignore the signals: the run is ending and has only its last words to say."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -376,7 +376,9 @@ def test_ctrl_c_at_every_question(desk: Desk, question: str, pristine: list[Any]
     assert desk.server.messages == []
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGQUIT, 131)]
+)
 @pytest.mark.parametrize("question", ["prompt", "repair"])
 def test_signal_at_a_question(desk: Desk, question: str, number: int, status: int, pristine: list[Any]) -> None:
     desk.sandbox.write(SECRET, OLD)

@@ -103,6 +103,8 @@ class _Conversation:
     def secure(self) -> None:
         self.server.reached.append("handshake")
         if self.server.misbehaves_at("handshake"):
+            # Not before the client has begun: it could read the misbehaviour together with the reply to STARTTLS.
+            self.sock.recv(1, socket.MSG_PEEK)
             self.misbehave("handshake")
             raise _HangUpError
         # `wrap_socket` takes the descriptor over: register the new object, or `stop()` could not wake this thread.
