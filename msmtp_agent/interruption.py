@@ -1,4 +1,4 @@
-"""Turns the signals that end a program into one exception, and holds it back where it would leave something half done."""
+"""Turns the signals that end a program into one exception, and holds it back where it would leave something half."""
 
 import signal
 from collections.abc import Iterator
