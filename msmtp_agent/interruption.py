@@ -13,12 +13,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 class _State:
     depth = 0
     pending: int | None = None
+    raised = False
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:
+    """Raise the first signal, or hold it; one that follows finds the run ending already, and would only disturb that."""
     if _State.depth:
-        _State.pending = number
-    else:
+        _State.pending = _State.pending or number
+    elif not _State.raised:
+        _State.raised = True
         raise Interrupted(number)
 
 
@@ -47,5 +50,4 @@ def deferred() -> Iterator[None]:
     finally:
         _State.depth -= 1
     if _State.depth == 0 and _State.pending is not None:
-        number, _State.pending = _State.pending, None
-        raise Interrupted(number)
+        _handle(_State.pending, None)

@@ -182,7 +182,7 @@ def test_a_signal_is_held_back_while_something_must_be_whole() -> None:
 def test_an_interrupted_run_kills_what_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
     assert issubclass(Interrupted, BaseException)
     assert not issubclass(Interrupted, Exception)
-    monkeypatch.setattr(interruption._State, "depth", 0)
+    monkeypatch.setattr(interruption._State, "raised", False)
     with pytest.raises(Interrupted) as caught:
         interruption._handle(signal.SIGINT, None)
     assert caught.value.code == 130

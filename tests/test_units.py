@@ -93,7 +93,7 @@ def test_what_waiting_does_not_heal_is_not_retried() -> None:
     lines = {name: value for name, value, _ in directives()}
     final = {int(number) for number in lines["RestartPreventExitStatus"].split()}
     healed = {ExitCode.OK, ExitCode.TEMPFAIL, ExitCode.IO}
-    interrupted = {ExitCode.HANGUP, ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+    interrupted = {ExitCode.HANGUP, ExitCode.INTERRUPTED, ExitCode.QUIT, ExitCode.TERMINATED}
     assert set(ExitCode) - healed - interrupted <= final
     assert not final & healed
     assert lines["Restart"] == "on-failure"
