@@ -17,7 +17,7 @@ class _State:
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:
-    """Raise the first signal, or hold it; one that follows finds the run ending already, and would only disturb that."""
+    """Raise the first signal, or hold it; one that follows finds the run ending, and would only disturb that."""
     if _State.depth:
         _State.pending = _State.pending or number
     elif not _State.raised:
