@@ -59,12 +59,16 @@ class Call:
 class Trace:
     """The calls of a run in the order of their begin, the signals that came, and how each process ended.
 
-    `ends` has strace's words: "exited with 0", "killed by SIGKILL".
+    `signals` says of each how many calls had begun before it; `ends` has strace's words: "killed by SIGKILL".
     """
 
     calls: tuple[Call, ...]
-    signals: tuple[str, ...]
+    signals: tuple[tuple[str, int], ...]
     ends: dict[int, str]
+
+    def arrivals(self, name: str) -> list[int]:
+        """How many calls had begun each time that this signal came."""
+        return [place for one, place in self.signals if one == name]
 
     @property
     def injected(self) -> list[int]:
@@ -81,7 +85,7 @@ def parse(path: Path) -> Trace:
     """Read what `strace -o PATH` wrote."""
     calls: list[Call] = []
     ends: dict[int, str] = {}
-    signals: list[str] = []
+    signals: list[tuple[str, int]] = []
     waiting: dict[int, tuple[int, str]] = {}  # the call that a process is in: its place, and its text so far
     for raw in path.read_text(errors="backslashreplace").split("\n"):
         found = _PID.match(raw)
@@ -89,7 +93,7 @@ def parse(path: Path) -> Trace:
         if line.startswith("+++ "):
             ends[pid] = line.strip("+ ")
         elif line.startswith("--- "):
-            signals.append(line.split()[1])
+            signals.append((line.split()[1], len(calls)))
         elif not line:
             continue
         elif unfinished := _UNFINISHED.fullmatch(line):
