@@ -12,6 +12,8 @@ from typing import Any, cast
 import jsonschema
 import pytest
 
+from tests.support.account import SECRET, account
+from tests.support.account import USER as ME
 from tests.support.hostile import FAULTS, STAGES, Fault, Hostile, Stage, Tls
 from tests.support.pki import Pki
 from tests.support.sandbox import PROJECT, Sandbox
@@ -19,8 +21,6 @@ from tests.support.view import Completed
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
-ME = "me@example.test"
-SECRET = "/etc/msmtp-password"
 PASSWORD = b"correct horse"
 STORED = PASSWORD + b"\n"
 OLD = b"the old one\n"
@@ -89,10 +89,8 @@ class Site:
         server = kind(stage, fault, reply=reply, tls=tls, cert=self._pki.certificate(), key=self._pki.key())
         self._stack.enter_context(server)
         self.port = server.port
-        lines = ["account default", "host 127.0.0.1", f"port {server.port}", f"from {ME}", f"user {ME}", "auth plain"]
-        lines += ["tls on", f"tls_starttls {starttls}", f"tls_trust_file {self._pki.ca_file}"]
-        lines += [f'passwordeval "cat {SECRET}"', "logfile /var/log/msmtp.log", "aliases /etc/aliases", ""]
-        self.sandbox.write("/etc/msmtprc", "\n".join(lines))
+        text = account(server.port, self._pki.ca_file, auth="plain", tls_starttls=starttls)
+        self.sandbox.write("/etc/msmtprc", text)
         return server
 
     def run(self, *options: str, timeout: str = "10") -> Completed:

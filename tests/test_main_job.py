@@ -10,14 +10,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.support.account import MSMTPRC as RC
+from tests.support.account import SECRET, USER, account
 from tests.support.pki import Pki
 from tests.support.sandbox import PROJECT, Sandbox
 from tests.support.smtpd import Smtpd
 from tests.support.view import Completed
 
-SECRET = "/etc/msmtp-password"
-RC = "/etc/msmtprc"
-USER = "me@example.test"
 RIGHT = b"correct horse"
 OLD = b"old secret\n"
 
@@ -36,21 +35,7 @@ def configure(
     without: tuple[str, ...] = (),
     aliases: str | None = "root: admin@example.test\n",
 ) -> None:
-    """An account as the fragment writes it, less the commands in `without`, plus the lines in `extra`."""
-    lines = {
-        "auth": "on",
-        "tls": "on",
-        "tls_trust_file": str(pki.ca_file),
-        "logfile": "/var/log/msmtp.log",
-        "aliases": "/etc/aliases",
-        "host": "127.0.0.1",
-        "port": str(port),
-        "from": USER,
-        "user": USER,
-        "passwordeval": f'"cat {SECRET}"',
-    }
-    settings = [f"{command} {value}" for command, value in lines.items() if command not in without]
-    sandbox.write(RC, "\n".join(["account default", *settings, *extra, ""]))
+    sandbox.write(RC, account(port, pki.ca_file, *extra, **dict.fromkeys(without)))
     if aliases is not None:
         sandbox.write("/etc/aliases", aliases, mode=0o644)
 

@@ -26,13 +26,13 @@ from hypothesis import strategies as st
 from msmtp_agent.errors import DataError
 from msmtp_agent.saslprep import saslprep
 from msmtp_agent.secret import Secret, longest, parse, survives
+from tests.support.account import SECRET, account
+from tests.support.account import USER as ME
 from tests.support.peer import Peer
 from tests.support.pki import Pki
 from tests.support.sandbox import Sandbox
 from tests.support.smtpd import Smtpd
 
-ME = "me@example.test"
-SECRET = "/etc/msmtp-password"
 DEADLINE = 20.0
 # One process and one server for all examples of a test; the same examples in every run.
 PROPERTY = settings(
@@ -97,10 +97,7 @@ class Program:
         self._process = sandbox.popen([sys.executable, "-c", DRIVER], stderr=subprocess.STDOUT)
 
     def account(self, port: int, method: str, user: str = ME) -> None:
-        lines = ["account default", "host 127.0.0.1", f"port {port}", f"from {ME}", f"user {user}", f"auth {method}"]
-        lines += ["tls on", f"tls_trust_file {self._trust}", f'passwordeval "cat {SECRET}"']
-        lines += ["logfile /var/log/msmtp.log", "aliases /etc/aliases", ""]
-        self.sandbox.write("/etc/msmtprc", "\n".join(lines))
+        self.sandbox.write("/etc/msmtprc", account(port, self._trust, user=user, auth=method))
 
     def job(self, raw: bytes) -> Answer:
         """The main job with `--password-stdin --no-mail`."""

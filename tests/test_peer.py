@@ -15,14 +15,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.support.account import ADMIN, SECRET, account
+from tests.support.account import USER as ME
 from tests.support.peer import Peer
 from tests.support.sandbox import PROJECT, Sandbox
 
 pytestmark = [pytest.mark.root, pytest.mark.tree]
 
-ME = "me@example.test"
-ADMIN = "admin@example.test"
-SECRET = "/etc/msmtp-password"
 PASSWORD = "correct horse ß".encode()
 STORED = PASSWORD + b"\n"
 OLD = b"the old one\n"
@@ -41,21 +40,8 @@ class Site:
 
     def account(self, port: str = "starttls", changes: Mapping[str, str] | None = None) -> None:
         """The account as the fragment writes it, with some lines changed."""
-        lines = {
-            "account": "default",
-            "auth": "on",
-            "tls": "on",
-            "tls_trust_file": str(self.peer.ca_file),
-            "logfile": "/var/log/msmtp.log",
-            "aliases": "/etc/aliases",
-            "host": "127.0.0.1",
-            "port": str(self.peer.ports[port]),
-            "from": ME,
-            "user": ME,
-            "passwordeval": f'"cat {SECRET}"',
-            **(changes or {}),
-        }
-        self.sandbox.write("/etc/msmtprc", "".join(f"{command} {value}\n" for command, value in lines.items()))
+        text = account(self.peer.ports[port], self.peer.ca_file, **(changes or {}))
+        self.sandbox.write("/etc/msmtprc", text)
 
     def report(self, *options: str, password: bytes = PASSWORD) -> dict[str, Any]:
         """What the main job says in JSON."""

@@ -20,6 +20,8 @@ import jsonschema
 import pexpect
 import pytest
 
+from tests.support.account import SECRET, account
+from tests.support.account import USER as ME
 from tests.support.hostile import Hostile
 from tests.support.pki import Pki
 from tests.support.sandbox import PROJECT, Sandbox
@@ -27,9 +29,7 @@ from tests.support.smtpd import Smtpd
 
 pytestmark = pytest.mark.root
 
-ME = "me@example.test"
 PASSWORD = "correct horse"
-SECRET = "/etc/msmtp-password"
 OLD = b"the old one\n"
 PROMPT = f"SMTP password for {ME} at 127.0.0.1: "
 MAIL = "Send a test mail? [Y/n] "
@@ -100,10 +100,7 @@ class Desk:
         sandbox.write("/etc/aliases", "root: admin@example.test\n", mode=0o644)
 
     def account(self, port: int, *more: str, mode: int = 0o600) -> None:
-        lines = ["account default", "host 127.0.0.1", f"port {port}", f"from {ME}", f"user {ME}", "auth plain"]
-        lines += ["tls on", f"tls_trust_file {self._pki.ca_file}", f'passwordeval "cat {SECRET}"']
-        lines += ["logfile /var/log/msmtp.log", "aliases /etc/aliases", *more]
-        self.sandbox.write("/etc/msmtprc", "\n".join(lines) + "\n", mode=mode)
+        self.sandbox.write("/etc/msmtprc", account(port, self._pki.ca_file, *more, auth="plain"), mode=mode)
 
     def sit(
         self,
