@@ -184,6 +184,7 @@ def zsh_offers(words: str, directory: Path) -> set[str]:
     return set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", listed)) - {"--"}
 
 
+@pytest.mark.slow
 def test_zsh_offers_the_options(tmp_path: Path) -> None:
     assert zsh_offers("-", tmp_path) >= options()
     assert zsh_offers("test -", tmp_path) == options("test")

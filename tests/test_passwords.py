@@ -218,6 +218,7 @@ def is_fair(text: str) -> bool:
 # --- byte for byte
 
 
+@pytest.mark.slow
 @every_method
 @given(text=st.one_of(common, texts, sized), ending=endings)
 @PROPERTY
@@ -257,6 +258,7 @@ def test_dovecot_gets_it_byte_for_byte(at_peer: Program, peer: Peer, method: str
     assert at_peer.stored() == value + b"\n"
 
 
+@pytest.mark.slow
 @given(raw=st.binary(max_size=40))
 @example(b"\xef\xbb\xbfpassword")
 @example(b"\xff\xfep\0w\0")
@@ -329,6 +331,7 @@ AWKWARD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("password", AWKWARD)
 def test_awkward_password_from_the_command_to_the_mail(desk: Desk, password: str) -> None:
     """Through the probe, the file, and msmtp's own reading of the file."""
@@ -459,6 +462,7 @@ def test_saslprep_is_what_msmtp_does(desk: Desk) -> None:
             assert answer.verdict == "accepted", ascii(text)
 
 
+@pytest.mark.slow
 @given(text=st.text(letters, min_size=1, max_size=6))
 @PROPERTY
 @pytest.mark.parametrize("desk", ["cram-md5"], indirect=True)

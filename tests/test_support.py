@@ -17,7 +17,7 @@ from tests.support.peer import MECHANISMS, Peer
 from tests.support.sandbox import PROJECT, Sandbox
 from tests.support.trees import Machine, tree
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 ME = "me@example.test"
 
 
