@@ -300,6 +300,7 @@ import importlib, inspect, json, os, pkgutil, sys
 import msmtp_agent
 from msmtp_agent.cli import main
 
+SECRET = bytes(byte ^ 255 for byte in {hidden!r})
 PATHS = {paths!r}
 modules = [
     importlib.import_module("msmtp_agent." + module.name)
