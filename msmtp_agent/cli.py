@@ -90,7 +90,7 @@ def _main() -> int:
         status = typer.main.get_command(app).main(prog_name="msmtp-config", standalone_mode=False)
         return int(status or ExitCode.OK)
     except _UsageFault as fault:
-        return _complain(UsageError("usage", _words(fault), remedy="msmtp-config --help"))
+        return _complain(UsageError("usage", _words(fault)))
     except AgentError as error:
         return _complain(error)
     except Interrupted as signal:
@@ -102,7 +102,7 @@ def _main() -> int:
         return ExitCode.IO
     except OSError as error:
         abandon(sys.stdout)
-        return _complain(InputOutputError("standard output", f"cannot be written: {error.strerror}"))
+        return _complain(InputOutputError("standard output", f"cannot be written: {error.strerror}", remedy="df -h"))
     except BaseException as error:  # noqa: BLE001 - the last door
         return _complain(unforeseen(error))
 
@@ -142,7 +142,7 @@ def _wishes(
             raise UsageError("--to", "is not a mail address", expected="name@host, or a local name")
         for option, given in (("--no-mail", not mail), ("--offline", offline)):
             if given:
-                raise UsageError("--to", f"and {option} exclude each other", remedy="msmtp-config --help")
+                raise UsageError("--to", f"and {option} exclude each other")
     return Wishes(to=to, mail=mail, offline=offline, fix=fix, force=force, timeout=timeout)
 
 

@@ -24,6 +24,7 @@ from .msmtp import Msmtp
 from .msmtprc import Account
 from .secret import Secret
 
+_PRETEND = "msmtp --pretend"
 _ATTEMPTS = 3  # passwords that a person may type
 
 
@@ -171,7 +172,7 @@ class _Job:
         with self._journal.stage("pretend") as entry:
             outcome = self._msmtp.pretend(candidate)
             if outcome.status != 0:
-                raise _failure("msmtp --pretend", "the configuration cannot be used", outcome)
+                raise _failure(_PRETEND, "the configuration cannot be used", outcome)
             entry.seen = "the configuration parses and the secret can be read (no more than that)"
         with self._journal.stage("probe") as entry:
             if self._wishes.offline:
@@ -184,7 +185,7 @@ class _Job:
             if doubt is None:
                 entry.seen = f"{_server(self._account)} accepted the password; no mail was sent"
             else:
-                entry.fail("; ".join((doubt.message, *doubt.words[:2])))
+                entry.fail("; ".join((doubt.message, *_gist(doubt.words))))
         return doubt
 
     def _store(self, candidate: Secret) -> None:
@@ -242,6 +243,11 @@ def _require_fitting(candidate: Secret, account: Account) -> None:
         )
 
 
+def _gist(words: tuple[str, ...]) -> tuple[str, ...]:
+    """What failed, and what the server said first; without msmtp's closing line, which only says that it failed."""
+    return tuple(line for line in words if not line.startswith("could not send mail"))[:2]
+
+
 def _server(account: Account) -> str:
     return f"{account.get('host')}:{account.port}"
 
@@ -280,6 +286,6 @@ def _failure(subject: str, observed: str, outcome: Outcome) -> AgentError:
         subject,
         f"{observed}: msmtp ended with {outcome.status}",
         words=outcome.words,
-        remedy="msmtp-config test" if subject.startswith("msmtp") else "msmtp-config   # once the server answers",
+        remedy="msmtp --pretend -- root" if subject == _PRETEND else "msmtp-config   # once the server answers",
         code=outcome.status,
     )

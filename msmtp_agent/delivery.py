@@ -47,7 +47,7 @@ def deliver(
             f"test mail to {shown}",
             f"was not sent, msmtp ended with {outcome.status}",
             words=outcome.words,
-            remedy="msmtp-config test",
+            remedy="msmtp-config test   # once that is mended",
             code=outcome.status,
         )
     try:

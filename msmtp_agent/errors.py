@@ -32,6 +32,7 @@ class AgentError(Exception):
     """
 
     code: int = ExitCode.SOFTWARE
+    usual_remedy = ""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class AgentError(Exception):
         self.subject = subject
         self.observed = observed
         self.expected = expected
-        self.remedy = remedy
+        self.remedy = remedy or self.usual_remedy
         self.words = words
         if code is not None:
             self.code = code
@@ -68,6 +69,7 @@ class UsageError(AgentError):
     """Options that do not exist, exclude each other, or have a wrong value."""
 
     code = ExitCode.USAGE
+    usual_remedy = "msmtp-config --help"
 
 
 class DataError(AgentError):

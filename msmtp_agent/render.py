@@ -111,7 +111,7 @@ def say(text: str, stream: TextIO) -> None:
     except (OSError, ValueError) as error:
         abandon(stream)
         if isinstance(error, OSError) and error.errno != errno.EPIPE and stream is sys.stdout:
-            raise InputOutputError("standard output", f"cannot be written: {error.strerror}") from None
+            raise InputOutputError("standard output", f"cannot be written: {error.strerror}", remedy="df -h") from None
 
 
 def abandon(stream: TextIO) -> None:

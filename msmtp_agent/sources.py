@@ -73,7 +73,7 @@ class StandardInput(_Unattended):
             while len(raw) <= MAXIMUM and (chunk := os.read(sys.stdin.fileno(), MAXIMUM + 1 - len(raw))):
                 raw += chunk
         except OSError as error:
-            raise InputOutputError("standard input", f"cannot be read: {error.strerror}") from None
+            raise InputOutputError("standard input", f"cannot be read: {error.strerror}", remedy=_REMEDY) from None
         return _bounded(raw, self.name)
 
 
@@ -125,7 +125,7 @@ def _bounded(raw: bytes, subject: str) -> Secret:
 def choose(password_stdin: bool, credential: str | None, directory: str | None) -> Prompt | StandardInput | Credential:
     """The source that the options name; the terminal without any. Raises UsageError for two at once."""
     if password_stdin and credential is not None:
-        raise UsageError("--password-stdin", "and --credential exclude each other", remedy="msmtp-config --help")
+        raise UsageError("--password-stdin", "and --credential exclude each other")
     if credential is not None:
         return Credential(credential, directory)
     return StandardInput() if password_stdin else Prompt()
