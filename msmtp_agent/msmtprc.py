@@ -197,8 +197,8 @@ def _lines(content: bytes) -> list[tuple[int, tuple[str, str]]]:
         # msmtp works on C strings: a line ends at its first NUL.
         line = raw.split(b"\0")[0].removesuffix(b"\r").decode("utf-8", "surrogateescape").strip(" \t")
         if line and not line.startswith("#"):
-            command, argument = re.fullmatch(r"([^ \t]+)[ \t]*(.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]  # it begins with neither
-            commands.append((number, (command, _unquote(argument))))
+            command, *argument = re.split(r"[ \t]+", line, maxsplit=1)
+            commands.append((number, (command, _unquote("".join(argument)))))
     return commands
 
 

@@ -207,7 +207,7 @@ def test_any_file_means_what_it_means_to_msmtp(tmp_path: Path, lines: list[str])
         return
     if any(name in content for name in TOO_NEW) or re.search(r"^tls( on)?$|tls_trust_file", content, re.MULTILINE):
         return
-    compare(tmp_path / "msmtprc", content.encode())
+    assert compare(tmp_path / "msmtprc", content.encode())
 
 
 @pytest.mark.programs
