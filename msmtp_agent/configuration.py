@@ -104,8 +104,15 @@ def known_secret(host: Host, account: Account) -> Secret | None:
 
 def describe(account: Account) -> str:
     """The account in force, in one line."""
+    origin = (
+        "an inline `password`"
+        if account.get("password")
+        else SECRET
+        if readiness.reads_secret_file(account)
+        else "another command"
+    )
     tls = "off" if not account.uses_tls else "from the start" if account.get("tls_starttls") == "off" else "STARTTLS"
     return (
         f"{MSMTPRC}: {account.get('user')} at {account.get('host')}, port {account.port}, TLS {tls},"
-        f" auth {account.method}, secret from {SECRET}"
+        f" auth {account.method}, secret from {origin}"
     )

@@ -32,9 +32,8 @@ class Text:
         status = f"{result.status.value:<8}"
         lines = _wrapped(f"{result.stage:<9} {result.seen}", sys.stdout, " " * _INDENT, first=8)
         if self._colours:
-            _print_styled(status, _STYLES[result.status], lines)
-        else:
-            say(status + lines, sys.stdout)
+            status = _styled(status, _STYLES[result.status])
+        say(status + lines, sys.stdout)
 
     def warning(self, text: str) -> None:
         """Something to know, while the job goes on."""
@@ -120,7 +119,7 @@ def abandon(stream: TextIO) -> None:
 
 
 def _colourful(stream: TextIO) -> bool:
-    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _wrapped(text: str, stream: TextIO, indent: str, *, first: int = 0) -> str:
@@ -140,8 +139,12 @@ def _wrapped(text: str, stream: TextIO, indent: str, *, first: int = 0) -> str:
     return "\n".join(lines)[first:]
 
 
-def _print_styled(status: str, style: str, rest: str) -> None:
+def _styled(text: str, style: str) -> str:
+    """`text` as this terminal shows it in the style."""
     from rich.console import Console  # imported where a person looks at colours, and nowhere else: it costs 60 ms
     from rich.text import Text as RichText
 
-    Console(soft_wrap=True, highlight=False).print(RichText.assemble((status, style), rest))
+    console = Console()
+    with console.capture() as shown:
+        console.print(RichText(text, style=style), end="")
+    return shown.get()

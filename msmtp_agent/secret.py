@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from .errors import DataError
 
-MAXIMUM = 4096  # bytes that a source is read for; no method of msmtp carries as many
+MAXIMUM = 4096  # bytes of a password; only methods that send a digest could carry more (see `longest`)
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 # The magic in front of every credential that systemd-creds has encrypted, in base64 (systemd 252 to 262).
 _ENCRYPTED_CREDENTIAL = b"Whxqht+dQJax1aZeCGLxmi"

@@ -384,6 +384,21 @@ def test_the_verb_test_uses_what_is_installed(sandbox: Sandbox, pki: Pki, server
     assert sandbox.agent("test").returncode == 77
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("password correct horse", "an inline `password`"), ("passwordeval echo correct horse", "another command")],
+)
+def test_the_verb_test_says_where_the_secret_really_comes_from(
+    sandbox: Sandbox, pki: Pki, server: Smtpd, line: str, words: str
+) -> None:
+    configure(sandbox, pki, server.port, line, without=("passwordeval",))
+    report = as_json(sandbox.agent("test", "--json"))
+    seen = {stage["stage"]: stage["seen"] for stage in report["stages"]}
+    assert report["result"] == "ok"
+    assert seen["config"].endswith(f"secret from {words}")
+    assert server.login.password == RIGHT
+
+
 # --- the command line
 
 

@@ -103,7 +103,7 @@ def assert_refused(done: Completed, code: int, path: str, words: str, stage: str
     return lines[1].removeprefix("  fix: ")
 
 
-def refused(box: Sandbox, code: int, path: str, words: str, *options: str) -> str:
+def check_refused(box: Sandbox, code: int, path: str, words: str, *options: str) -> str:
     """Run, be refused with this message, and change nothing; the remedy is given back."""
     before = everything(box)
     done = configure(box, *options)
@@ -128,8 +128,8 @@ def assert_stored(box: Sandbox, done: Completed) -> None:
 def test_in_place_of_the_secret_file(box: Sandbox, kind: str) -> None:
     script, words = ODD[kind]
     put(box, script, SECRET)
-    remedy = refused(box, 73, SECRET, words)
-    refused(box, 73, SECRET, words, "--fix", "--force")
+    remedy = check_refused(box, 73, SECRET, words)
+    check_refused(box, 73, SECRET, words, "--fix", "--force")
     if remedy.startswith("rm"):
         box.shell(remedy)
         assert_stored(box, configure(box))
@@ -140,15 +140,15 @@ def test_in_place_of_the_secret_file(box: Sandbox, kind: str) -> None:
 def test_in_place_of_msmtprc(box: Sandbox, kind: str) -> None:
     script, words = ODD[kind]
     put(box, script, MSMTPRC)
-    refused(box, 78, MSMTPRC, words)
-    refused(box, 78, MSMTPRC, words, "--fix", "--force")
+    check_refused(box, 78, MSMTPRC, words)
+    check_refused(box, 78, MSMTPRC, words, "--fix", "--force")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ODD if kind != "hard link"])
 def test_in_place_of_roots_own_configuration(box: Sandbox, kind: str) -> None:
     script, words = ODD[kind]
     put(box, script, OWN)
-    remedy = refused(box, 78, OWN, words.partition(" to ")[0])
+    remedy = check_refused(box, 78, OWN, words.partition(" to ")[0])
     box.shell(remedy)
     assert_stored(box, configure(box))
 
@@ -236,13 +236,13 @@ def test_msmtprc_that_cannot_be_replaced(box: Sandbox, script: str, words: str) 
 
 def test_one_gigabyte_in_place_of_msmtprc(box: Sandbox) -> None:
     put(box, f"truncate -s {ONE_GIGABYTE} $X", MSMTPRC)
-    refused(box, 78, MSMTPRC, f"holds {ONE_GIGABYTE} bytes; expected at most ")
-    refused(box, 78, MSMTPRC, f"holds {ONE_GIGABYTE} bytes; expected at most ", "--fix", "--force")
+    check_refused(box, 78, MSMTPRC, f"holds {ONE_GIGABYTE} bytes; expected at most ")
+    check_refused(box, 78, MSMTPRC, f"holds {ONE_GIGABYTE} bytes; expected at most ", "--fix", "--force")
 
 
 def test_one_gigabyte_in_place_of_roots_own_configuration(box: Sandbox) -> None:
     put(box, f"truncate -s {ONE_GIGABYTE} $X", OWN)
-    refused(box, 78, OWN, "")
+    check_refused(box, 78, OWN, "")
 
 
 @pytest.mark.parametrize("mode", ["0600", "0644"])
@@ -302,7 +302,7 @@ def test_fix_of_the_secret_file_keeps_its_content(box: Sandbox, rights: str) -> 
 def test_rights_of_msmtprc(box: Sandbox, rights: str) -> None:
     set_rights(box, MSMTPRC, rights)
     before = box.read(MSMTPRC)
-    remedy = refused(box, 78, MSMTPRC, f"is {RIGHTS[rights]}; expected 0600 root:root")
+    remedy = check_refused(box, 78, MSMTPRC, f"is {RIGHTS[rights]}; expected 0600 root:root")
     done = configure(box, "--fix")
     assert_stored(box, done)
     assert done.stderr.startswith(f"msmtp-config: warning: {MSMTPRC}: was {RIGHTS[rights]}, is 0600 root:root now")
@@ -359,7 +359,7 @@ def test_account_that_would_not_use_the_password(box: Sandbox, fault: str) -> No
     content, line, words = NOT_USED[fault]
     # Without an `auth` of its own, the one with the inline password is off as well, which is not the point here.
     box.write(MSMTPRC, content if "auth" in content or fault == "no auth" else content + "auth on\n")
-    remedy = refused(box, 78, f"{MSMTPRC}: line {line}", words)
+    remedy = check_refused(box, 78, f"{MSMTPRC}: line {line}", words)
     assert remedy.startswith(f"sudoedit +{line} {MSMTPRC}")
     done = configure(box, "--force")
     assert_stored(box, done)
@@ -370,8 +370,8 @@ def test_account_that_would_not_use_the_password(box: Sandbox, fault: str) -> No
 def test_account_that_may_not_be_used(box: Sandbox, fault: str) -> None:
     content, line, words = FAULTY[fault]
     box.write(MSMTPRC, content)
-    refused(box, 78, f"{MSMTPRC}: line {line}", words)
-    refused(box, 78, f"{MSMTPRC}: line {line}", words, "--force")
+    check_refused(box, 78, f"{MSMTPRC}: line {line}", words)
+    check_refused(box, 78, f"{MSMTPRC}: line {line}", words, "--force")
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "127.9.9.9"])
@@ -383,26 +383,26 @@ def test_clear_text_stays_on_this_machine(box: Sandbox, host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost.example.test", "127.0.0.1.example.test", "128.0.0.1", "10.0.0.1"])
 def test_clear_text_to_another_machine(box: Sandbox, host: str) -> None:
     box.write(MSMTPRC, account(host=host, tls="off"))
-    refused(box, 78, f"{MSMTPRC}: line 6", f"the password would cross the network to {host} in clear text")
+    check_refused(box, 78, f"{MSMTPRC}: line 6", f"the password would cross the network to {host} in clear text")
 
 
 @pytest.mark.parametrize("content", ["", "# nothing\n", account().replace("default", "other")])
 def test_no_default_account(box: Sandbox, content: str) -> None:
     box.write(MSMTPRC, content)
-    refused(box, 78, MSMTPRC, "has no default account")
+    check_refused(box, 78, MSMTPRC, "has no default account")
     assert_stored(box, configure(box, "--force"))
 
 
 def test_no_msmtprc(box: Sandbox) -> None:
     box.path(MSMTPRC).unlink()
-    refused(box, 78, MSMTPRC, "is missing")
+    check_refused(box, 78, MSMTPRC, "is missing")
     assert_stored(box, configure(box, "--force"))
 
 
 @pytest.mark.parametrize("own", [OWN, "/root/.config/msmtp/config"])
 def test_shadow_of_the_account(box: Sandbox, own: str) -> None:
     box.write(own, "# mine\n" + ACCOUNT)
-    remedy = refused(box, 78, f"{own}: line 2", "its default account takes the place of the one in /etc/msmtprc")
+    remedy = check_refused(box, 78, f"{own}: line 2", "its default account takes the place of the one in /etc/msmtprc")
     done = configure(box, "--force")
     assert_stored(box, done)
     assert f"warning: {own}: line 2: " in done.stderr
@@ -417,7 +417,7 @@ def test_own_configuration_without_a_default_account_is_no_shadow(box: Sandbox) 
 
 def test_own_configuration_that_msmtp_refuses(box: Sandbox) -> None:
     box.write(OWN, "account mine\nfrobnicate\n")
-    refused(box, 78, f"{OWN}: line 2", "unknown command frobnicate")
+    check_refused(box, 78, f"{OWN}: line 2", "unknown command frobnicate")
 
 
 # --- standard input

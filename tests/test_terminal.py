@@ -542,6 +542,7 @@ def test_narrow_terminal(desk: Desk, term: str) -> None:
     [
         ({"TERM": "xterm-256color"}, True),
         ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+        ({"TERM": "xterm-256color", "NO_COLOR": ""}, True),
         ({"TERM": "dumb"}, False),
     ],
 )
