@@ -8,6 +8,8 @@ class ExitCode(IntEnum):
     """What the command's exit status means; any other status is msmtp's own, passed through."""
 
     OK = 0
+    FOUND = 1
+    CANNOT_TELL = 3
     NOT_ROOT = 4
     USAGE = 64
     DATA = 65

@@ -1,11 +1,16 @@
 """The machine under a root directory: its paths, its user, and what stands at a path, asked by descriptor."""
 
+import errno
+import fcntl
 import os
 import pwd
 import stat
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from .beneath import Beneath
 from .errors import InputOutputError
 from .model import FileFacts, FileKind
 
@@ -23,13 +28,35 @@ _KINDS = {
     stat.S_IFCHR: FileKind.CHARACTER,
     stat.S_IFBLK: FileKind.BLOCK,
 }
+_MOST_NAMES = 200_000  # of a directory that is listed
+_IMMUTABLE = 0x30  # FS_IMMUTABLE_FL and FS_APPEND_FL (linux/fs.h)
+_GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS
+# acl_permset and tags of the attribute that holds an ACL (linux/posix_acl_xattr.h)
+_ACL_TAGS = {0x02: "user", 0x08: "group"}
+_ACL_MASK = 0x10
 
 
 class Host:
-    """The files of one machine; `root` is `/`, or the directory of an image or a test."""
+    """The files of one machine; `root` is `/`, or the directory of an image or a test.
+
+    Below a root that is not `/` every link is resolved as that root's own system would, and none leads out of it.
+    """
 
     def __init__(self, root: str = "/") -> None:
         self.root = root.rstrip("/")
+        self._beneath = Beneath(self.root) if self.root else None
+
+    def __enter__(self) -> "Host":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._beneath is not None:
+            self._beneath.close()
+
+    @property
+    def live(self) -> bool:
+        """Whether this is the running system, and not an image of one."""
+        return not self.root
 
     def at(self, path: str) -> str:
         """Where the host's absolute `path` stands on the running system."""
@@ -40,12 +67,18 @@ class Host:
         return os.geteuid()
 
     def name(self) -> str:
-        """The host's own name, as the kernel has it."""
-        return os.uname().nodename
+        """The host's own name: the kernel's, or what an image has in `/etc/hostname`."""
+        if self.live:
+            return os.uname().nodename
+        try:
+            content = self.read("/etc/hostname", 256, follow=True)[1]
+        except InputOutputError:
+            return ""
+        return content.decode("utf-8", "replace").partition("\n")[0].strip()
 
     def home(self) -> str:
         """Root's home directory."""
-        return pwd.getpwuid(0).pw_dir.rstrip("/")
+        return pwd.getpwuid(0).pw_dir.rstrip("/") if self.live else "/root"
 
     def root_configuration(self) -> str:
         """The file of root's own that msmtp reads after `/etc/msmtprc`.
@@ -57,26 +90,27 @@ class Host:
         first, second = f"{home}/.msmtprc", f"{home}/.config/msmtp/config"
         return first if self.inspect(first).kind is not FileKind.MISSING else second
 
-    def inspect(self, path: str) -> FileFacts:
-        """What stands at `path`, never followed and never opened for reading, so that nothing can block.
+    def inspect(self, path: str, *, follow: bool = False) -> FileFacts:
+        """What stands at `path`, never opened for reading, so that nothing can block; `follow` links at its end.
 
         Raises InputOutputError when the path cannot be looked at.
         """
-        with self._handle(path) as (_, facts):
+        with self._handle(path, follow) as (_, facts):
             return facts
 
-    def read(self, path: str, limit: int, *, offset: int = 0) -> tuple[FileFacts, bytes]:
+    def read(self, path: str, limit: int, *, offset: int = 0, follow: bool = False) -> tuple[FileFacts, bytes]:
         """The facts of `path`, and up to `limit` bytes from `offset` when it is a regular file, else no bytes.
 
         The bytes are those of the very file that the facts describe. Raises InputOutputError.
         """
-        with self._handle(path) as (descriptor, facts):
+        with self._handle(path, follow) as (descriptor, facts):
             if facts.kind is not FileKind.REGULAR:
                 return facts, b""
             try:
                 # Through /proc the inode that was inspected is opened again: no race, and never a device or a FIFO.
                 with open(f"/proc/self/fd/{descriptor}", "rb", buffering=0) as file:
-                    file.seek(offset)
+                    if offset:
+                        file.seek(offset)
                     content = b""
                     while len(content) < limit and (chunk := file.read(limit - len(content))):
                         content += chunk
@@ -84,10 +118,76 @@ class Host:
                 raise _cannot_read(path, error) from None
             return facts, content
 
-    @contextmanager
-    def _handle(self, path: str) -> Iterator[tuple[int, FileFacts]]:
+    def names(self, directory: str) -> list[str]:
+        """The names in a directory, sorted, at most 200,000 of them; none where it is missing or no directory.
+
+        Raises InputOutputError.
+        """
+        with self._handle(directory, follow=True) as (descriptor, facts):
+            if facts.kind is not FileKind.DIRECTORY:
+                return []
+            try:
+                with os.scandir(f"/proc/self/fd/{descriptor}") as entries:
+                    return sorted(entry.name for _, entry in zip(range(_MOST_NAMES), entries, strict=False))
+            except OSError as error:
+                raise _cannot_read(directory, error) from None
+
+    def acl(self, path: str) -> tuple[str, ...]:
+        """The entries of the file's ACL that let a named user or group at it, as `getfacl` writes them.
+
+        Those alone that the mask leaves something of; none of anything but a regular file. Raises InputOutputError.
+        """
+        with self._handle(path, follow=False) as (descriptor, facts):
+            if facts.kind is not FileKind.REGULAR:
+                return ()
+            try:
+                # Through /proc, because fgetxattr(2) takes no descriptor that was opened with O_PATH.
+                raw = os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
+            except OSError as error:
+                if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
+                    return ()
+                raise _cannot_read(path, error) from None
+        entries = list(struct.iter_unpack("<HHI", raw[4:]))
+        mask = next((bits for tag, bits, _ in entries if tag == _ACL_MASK), 7)
+        return tuple(
+            f"{_ACL_TAGS[tag]}:{number}:"
+            + "".join(letter if bits & mask & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1)))
+            for tag, bits, number in entries
+            if tag in _ACL_TAGS and bits & mask
+        )
+
+    def immutable(self, path: str) -> bool:
+        """Whether a regular file may not be changed, not even by root (`chattr +i`, `+a`). Raises InputOutputError."""
+        with self._handle(path, follow=True) as (descriptor, facts):
+            if facts.kind is not FileKind.REGULAR:
+                return False
+            try:
+                with open(f"/proc/self/fd/{descriptor}", "rb", buffering=0) as file:
+                    flags = bytearray(8)
+                    fcntl.ioctl(file, _GET_FLAGS, flags)
+            except OSError as error:
+                if error.errno in (errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL):  # a file system without such flags
+                    return False
+                raise _cannot_read(path, error) from None
+            return bool(int.from_bytes(flags[:4], sys.byteorder) & _IMMUTABLE)
+
+    def open_directory(self, path: str) -> int:
+        """A descriptor of a directory, through which `files` writes. Raises OSError."""
+        descriptor = self._open(path, follow=True)
         try:
-            descriptor = os.open(self.at(path), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        finally:
+            os.close(descriptor)
+
+    def _open(self, path: str, *, follow: bool) -> int:
+        if self._beneath is not None:
+            return self._beneath.open(path, follow=follow)
+        return os.open(path, os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+
+    @contextmanager
+    def _handle(self, path: str, follow: bool) -> Iterator[tuple[int, FileFacts]]:
+        try:
+            descriptor = self._open(path, follow=follow)
         except (FileNotFoundError, NotADirectoryError):
             yield -1, FileFacts(path, FileKind.MISSING)
             return
@@ -109,7 +209,9 @@ def _facts(path: str, descriptor: int) -> FileFacts:
     kind = _KINDS[stat.S_IFMT(found.st_mode)]
     target = os.readlink("", dir_fd=descriptor) if kind is FileKind.SYMLINK else ""
     mode = stat.S_IMODE(found.st_mode)
-    return FileFacts(path, kind, found.st_uid, found.st_gid, mode, found.st_nlink, found.st_size, target)
+    return FileFacts(
+        path, kind, found.st_uid, found.st_gid, mode, found.st_nlink, found.st_size, target, found.st_mtime
+    )
 
 
 def _cannot_read(path: str, error: OSError) -> InputOutputError:

@@ -1,7 +1,7 @@
 """Frozen values that flow through the program."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class FileKind(Enum):
@@ -17,9 +17,8 @@ class FileKind(Enum):
     BLOCK = "a block device"
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """What the descriptor of a path said; `size` in bytes, `target` only of a symbolic link."""
+class FileFacts(NamedTuple):
+    """What the descriptor of a path said; `size` in bytes, `target` of a link alone, `modified` in seconds since 1970."""
 
     path: str
     kind: FileKind
@@ -29,6 +28,7 @@ class FileFacts:
     links: int = 1
     size: int = 0
     target: str = ""
+    modified: float = 0.0
 
     @property
     def rights(self) -> str:
@@ -65,8 +65,7 @@ class Status(Enum):
 STAGES = ("host", "config", "secret", "pretend", "probe", "store", "deliver")
 
 
-@dataclass(frozen=True, slots=True)
-class StageResult:
+class StageResult(NamedTuple):
     """One stage of a job: its name (of `STAGES`), how it ended, and what was seen."""
 
     stage: str
@@ -74,8 +73,7 @@ class StageResult:
     seen: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One run of msmtp: its exit status (None: ended at the deadline) and its own words.
 
     `words` are the lines of standard error, cleaned of control characters and of the secret, without `msmtp: `.
@@ -86,16 +84,14 @@ class Outcome:
     verification: Verification = Verification.UNPROVEN
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """The test mail: who it went to, and the server's final reply (None: msmtp's log does not tell)."""
 
     recipients: tuple[str, ...]
     reply: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Why a job ended as it did: the exit code, one line, one line of remedy, and msmtp's own words."""
 
     code: int
@@ -104,8 +100,7 @@ class Problem:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class JobReport:
+class JobReport(NamedTuple):
     """The whole of a finished job, as `--json` prints it."""
 
     changed: bool
@@ -116,8 +111,7 @@ class JobReport:
     problem: Problem | None
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(NamedTuple):
     """What the command line asked of the main job; `timeout` in seconds, for each program that is started."""
 
     to: str | None = None
@@ -126,3 +120,76 @@ class Wishes:
     fix: bool = False
     force: bool = False
     timeout: float = 30.0
+
+
+class Severity(Enum):
+    """How bad a finding is: a secret is exposed or mail cannot leave; it will break or is weak; worth knowing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it should be: what was seen at `path` (on `line`, from 1; 0: of the whole file)."""
+
+    id: str
+    severity: Severity
+    path: str
+    observed: str
+    expected: str
+    remedy: str
+    line: int = 0
+
+    @property
+    def place(self) -> str:
+        """Path and line as messages show them."""
+        return f"{self.path}: line {self.line}" if self.line else self.path
+
+
+class Verdict(Enum):
+    """How a check ended; a fact that could not be gathered is never a pass."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANNOT_TELL = "cannot tell"
+
+
+class CheckResult(NamedTuple):
+    """One check of one host: `why` it was skipped or cannot tell, `findings` when it failed."""
+
+    id: str
+    verdict: Verdict
+    why: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+class Repair(NamedTuple):
+    """One repair of `--fix`: the path, what is done there, the checks that it mends, and whether it was done."""
+
+    path: str
+    action: str
+    checks: tuple[str, ...]
+    done: bool = False
+
+
+class Report(NamedTuple):
+    """The audit of one root. Times are seconds since 1970; None where nothing tells."""
+
+    root: str
+    host: str
+    time: float
+    results: tuple[CheckResult, ...]
+    last_success: float | None = None
+    proven: bool | None = None
+    repairs: tuple[Repair, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found, in the catalogue's order."""
+        return tuple(finding for result in self.results for finding in result.findings)
+
+    def having(self, verdict: Verdict) -> tuple[CheckResult, ...]:
+        """The checks that ended so."""
+        return tuple(result for result in self.results if result.verdict is verdict)

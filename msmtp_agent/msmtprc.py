@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _LONGEST_LINE = 499  # bytes without the line feed: msmtp reads 500 characters and wants the line feed among them
 
@@ -16,25 +16,28 @@ class MsmtprcError(Exception):
         self.fault = fault
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """A command's argument and the line that it stands on."""
 
     value: str
     line: int
 
 
-@dataclass(slots=True)
 class Account:
     """One account with everything that is in force for it; `line` is where it is defined.
 
     `own` names what was set for it or copied from another account: only that is handed on by `account x : y`.
+    `overruled` are the settings that a later line of the same account took the place of, by command.
     """
 
-    name: str
-    line: int
-    settings: dict[str, Setting] = field(default_factory=dict)
-    own: set[str] = field(default_factory=set)
+    __slots__ = ("line", "name", "overruled", "own", "settings")
+
+    def __init__(self, name: str, line: int, settings: dict[str, Setting] | None = None) -> None:
+        self.name = name
+        self.line = line
+        self.settings = settings or {}
+        self.own: set[str] = set()
+        self.overruled: dict[str, Setting] = {}
 
     def get(self, command: str) -> str:
         """The argument in force, or the empty string: msmtp treats an empty argument as not set."""
@@ -255,5 +258,8 @@ def _set(account: Account, number: int, command: str, argument: str) -> None:
             f"command {command} needs an argument" if empty else f"invalid argument {argument} for command {command}"
         )
         raise MsmtprcError(number, fault)
+    former = account.settings.get(new)
+    if former is not None and former.line >= account.line and former.value:
+        account.overruled[new] = former
     account.settings[new] = Setting(argument, number)
     account.own.add(new)

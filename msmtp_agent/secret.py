@@ -9,7 +9,7 @@ from .errors import DataError
 MAXIMUM = 4096  # bytes of a password; only methods that send a digest could carry more (see `longest`)
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 # The magic in front of every credential that systemd-creds has encrypted, in base64 (systemd 252 to 262).
-_ENCRYPTED_CREDENTIAL = b"Whxqht+dQJax1aZeCGLxmi"
+ENCRYPTED_CREDENTIAL = b"Whxqht+dQJax1aZeCGLxmi"
 _HIDDEN = "***"
 
 
@@ -84,7 +84,7 @@ def _fault(value: bytes) -> tuple[str, str, str] | None:
         return "contains a NUL byte, where msmtp would cut it", "text without NUL", again
     if b"\n" in value or b"\r" in value:
         return "contains a line break, and msmtp reads one line", "one line", again
-    if value.startswith(_ENCRYPTED_CREDENTIAL):
+    if value.startswith(ENCRYPTED_CREDENTIAL):
         decrypt = "systemctl edit msmtp-config.service   # LoadCredentialEncrypted= in place of LoadCredential="
         return "is a credential that systemd has encrypted", "the password itself", decrypt
     try:

@@ -1,0 +1,5 @@
+"""Checks of the group "Aliases"."""
+
+from .check import Group
+
+CHECKS = Group("Aliases")

@@ -1,0 +1,5 @@
+"""Checks of the group "AppArmor"."""
+
+from .check import Group
+
+CHECKS = Group("AppArmor")

@@ -1,0 +1,79 @@
+"""What a check is: a small pure function over the facts of one host, with an id for ever, a severity and a reason."""
+
+from collections.abc import Callable, Iterable
+from inspect import cleandoc
+from typing import NamedTuple
+
+from ..facts import Facts
+from ..model import Finding, Severity
+
+ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
+
+
+class Flaw(NamedTuple):
+    """What a check has found, before it gets the check's id; `severity` where it is milder than the check's."""
+
+    path: str
+    observed: str
+    expected: str
+    remedy: str
+    line: int = 0
+    severity: Severity | None = None
+
+
+Judge = Callable[[Facts], Iterable[Flaw]]
+
+
+class Check(NamedTuple):
+    """One entry of the catalogue; `severity` is the worst that it reports, `requires` are ids of earlier checks."""
+
+    id: str
+    severity: Severity
+    requires: tuple[str, ...]
+    judge: Judge
+
+    @property
+    def title(self) -> str:
+        """One line: what is found."""
+        return cleandoc(self.judge.__doc__ or "").partition("\n")[0].removesuffix(".")
+
+    @property
+    def text(self) -> str:
+        """Why it matters and what to do about it, in paragraphs."""
+        return cleandoc(self.judge.__doc__ or "").partition("\n")[2].strip()
+
+    def findings(self, facts: Facts) -> tuple[Finding, ...]:
+        """What it finds. Raises CannotTellError for want of a fact, NotApplicableError where there is nothing to judge."""
+        return tuple(
+            Finding(
+                self.id, flaw.severity or self.severity, flaw.path, flaw.observed, flaw.expected, flaw.remedy, flaw.line
+            )
+            for flaw in self.judge(facts)
+        )
+
+
+class Group:
+    """A part of the catalogue: its heading, and its checks in order. Use it as a decorator to add one."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.checks: list[Check] = []
+
+    def __call__(self, name: str, severity: Severity, *requires: str) -> Callable[[Judge], Judge]:
+        """Add the decorated function, whose docstring is its title, an empty line, and the explanation."""
+
+        def add(judge: Judge) -> Judge:
+            self.checks.append(Check(name, severity, requires, judge))
+            return judge
+
+        return add
+
+
+def rights(path: str, mode: str = "0600") -> str:
+    """The remedy for a wrong owner, group or mode of a file of root's."""
+    return f"chown root:root {path} && chmod {mode} {path}"
+
+
+def edit(path: str, line: int, hint: str = "") -> str:
+    """The remedy for a line of a file."""
+    return f"sudoedit +{line} {path}" + (f"   # {hint}" if hint else "")

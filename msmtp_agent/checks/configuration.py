@@ -1,0 +1,5 @@
+"""Checks of the group "Configuration"."""
+
+from .check import Group
+
+CHECKS = Group("Configuration")

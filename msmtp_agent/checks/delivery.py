@@ -1,0 +1,5 @@
+"""Checks of the group "Delivery"."""
+
+from .check import Group
+
+CHECKS = Group("Delivery")

@@ -1,0 +1,5 @@
+"""Checks of the group "Secret elsewhere"."""
+
+from .check import Group
+
+CHECKS = Group("Secret elsewhere")

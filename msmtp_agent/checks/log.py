@@ -1,0 +1,5 @@
+"""Checks of the group "Log"."""
+
+from .check import Group
+
+CHECKS = Group("Log")

@@ -1,0 +1,5 @@
+"""Checks of the group "Secret file"."""
+
+from .check import Group
+
+CHECKS = Group("Secret file")

@@ -1,0 +1,5 @@
+"""Checks of the group "Copies and leftovers"."""
+
+from .check import Group
+
+CHECKS = Group("Copies and leftovers")

@@ -1,0 +1,5 @@
+"""Checks of the group "TLS"."""
+
+from .check import Group
+
+CHECKS = Group("TLS")

@@ -1,0 +1,218 @@
+"""What one audit knows of a host: frozen values without the secret, and `Unknown` where a fact could not be had."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from .model import FileFacts
+from .msmtprc import Account
+
+T = TypeVar("T")
+
+
+class Unknown(NamedTuple):
+    """A fact that could not be gathered: where, and why."""
+
+    path: str
+    why: str
+
+
+class CannotTellError(Exception):
+    """A check needs a fact that could not be gathered."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why)
+        self.path = path
+        self.why = why
+
+
+class NotApplicableError(Exception):
+    """A check has nothing to judge on this host."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def known(fact: T | Unknown) -> T:
+    """The fact. Raises CannotTellError where it could not be gathered."""
+    if isinstance(fact, Unknown):
+        raise CannotTellError(fact.path, fact.why)
+    return fact
+
+
+class Access(NamedTuple):
+    """A file, and who else an ACL lets at it: entries as `getfacl` writes them, those alone that the mask leaves."""
+
+    file: FileFacts
+    entries: tuple[str, ...] = ()
+
+
+class SecretFile(NamedTuple):
+    """The secret file, the directories above it, and which faults its content has (none of the content itself)."""
+
+    access: Access
+    directories: tuple[FileFacts, ...]
+    faults: frozenset[str] = frozenset()
+
+
+class Stray(NamedTuple):
+    """A copy or a leftover of the secret file or of msmtprc, by its name; `of` is the path of the original."""
+
+    file: FileFacts
+    of: str
+
+
+class Fault(NamedTuple):
+    """Why msmtp refuses a file: the line, and what is wrong with it (nothing is quoted that may be a secret)."""
+
+    line: int
+    words: str
+
+
+class Configuration(NamedTuple):
+    """`/etc/msmtprc`, its default account, and root's own file (`shadow`: the line of its default account, 0: none)."""
+
+    access: Access
+    fault: Fault | None = None
+    account: Account | None = None
+    own: FileFacts | Unknown | None = None
+    own_fault: Fault | None = None
+    shadow: int = 0
+
+
+class Pem(NamedTuple):
+    """A file of certificates or of a key, links followed: how many blocks, and when a certificate of it expires last.
+
+    Where one is still good, `expires` is when that one does.
+    """
+
+    file: FileFacts
+    blocks: int = 0
+    expires: float | None = None
+
+
+class AliasFile(NamedTuple):
+    """The aliases file (the account's, or `/etc/aliases`), its fault, and the names with what stands behind them."""
+
+    file: FileFacts
+    fault: Fault | None = None
+    names: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+class Rotation(NamedTuple):
+    """The logrotate rule that covers the log: the file, its line, and the arguments of its `create` (None: none)."""
+
+    path: str
+    line: int
+    create: tuple[str, ...] | None = None
+    rotates: bool = True
+
+
+class Log(NamedTuple):
+    """The account's log, the directory of it, whether it may not be changed at all, and its logrotate rule."""
+
+    file: FileFacts
+    directory: FileFacts
+    immutable: bool = False
+    rotation: Rotation | Unknown | None = None
+
+
+class History(NamedTuple):
+    """What the log and its rotated predecessors tell; times in seconds since 1970.
+
+    `failures` since the last success, by cause, most frequent first; `failed_in_a_row` counts them. `dated` says
+    whether the times could be read. `left_out` names files that were too large, too many, or could not be read.
+    """
+
+    last_success: float | None = None
+    failures: tuple[tuple[str, int], ...] = ()
+    failed_in_a_row: int = 0
+    attempts: int = 0
+    dated: bool = True
+    proven: bool | None = None
+    left_out: tuple[str, ...] = ()
+
+
+class Sender(NamedTuple):
+    """Somebody other than root whose mail leaves this host: the user, and the file that says so."""
+
+    user: str
+    path: str
+    line: int = 0
+
+
+class Unit(NamedTuple):
+    """A service that sends mail: its name, the file that sets what matters, its user, and NoNewPrivileges=."""
+
+    name: str
+    path: str
+    user: str = ""
+    no_new_privileges: bool = False
+
+
+class MailTo(NamedTuple):
+    """A MAILTO= of a crontab: where it stands, and the recipients as sendmail gets them."""
+
+    path: str
+    line: int
+    recipients: tuple[str, ...]
+
+
+class Senders(NamedTuple):
+    """Who sends mail on this host; `configured` are users with a msmtp configuration of their own."""
+
+    cron: tuple[Sender, ...] = ()
+    units: tuple[Unit, ...] = ()
+    mailto: tuple[MailTo, ...] = ()
+    configured: frozenset[str] = frozenset()
+    left_out: tuple[str, ...] = ()
+
+
+class Programs(NamedTuple):
+    """The way in: the sendmail command and what it leads to, msmtp, the packages, and an old helper in front of us."""
+
+    msmtp: FileFacts
+    sendmail: FileFacts
+    sendmail_leads_to: str
+    packages: Mapping[str, str] | Unknown = MappingProxyType({})  # installed: name to version
+    helpers: tuple[FileFacts, ...] = ()
+
+
+class AppArmor(NamedTuple):
+    """msmtp's profile when it is on: what the account uses and it refuses, each with the line that helps."""
+
+    enforced: bool = False
+    why_not: str = ""
+    command: tuple[str, str] | None = None
+    trust: tuple[str, str] | None = None
+    log: tuple[str, str] | None = None
+
+
+class Elsewhere(NamedTuple):
+    """Files other than its own in which the secret's exact bytes stand, and what was left out of the search."""
+
+    copies: tuple[FileFacts, ...] = ()
+    left_out: tuple[str, ...] = ()
+    searched: int = 0
+
+
+class Facts(NamedTuple):
+    """Everything that the checks of one root may know; `live` says whether the root is the running system."""
+
+    root: str
+    live: bool
+    now: float
+    secret: SecretFile | Unknown
+    configuration: Configuration | Unknown
+    strays: tuple[Stray, ...] | Unknown = ()
+    trust: Pem | Unknown | None = None
+    certificate: Pem | Unknown | None = None
+    key: Pem | Unknown | None = None
+    aliases: AliasFile | Unknown | None = None
+    log: Log | Unknown | None = None
+    history: History | Unknown | None = None
+    senders: Senders | Unknown = Senders()
+    programs: Programs | Unknown | None = None
+    apparmor: AppArmor | Unknown = AppArmor()
+    elsewhere: Elsewhere | Unknown = Elsewhere()

@@ -1,0 +1,23 @@
+"""The aliases file that the account names, or `/etc/aliases`: its rights, its fault, and its names."""
+
+from ..aliases import AliasesError, parse
+from ..facts import AliasFile, Fault
+from ..host import ALIASES, Host
+from ..model import FileKind
+from ..msmtprc import Account
+
+_LIMIT = 1 << 20  # bytes that are read
+
+
+def gather(host: Host, account: Account | None) -> AliasFile:
+    """What is known of the aliases. Raises InputOutputError."""
+    path = account.get("aliases") if account else ""
+    if path.startswith("~/"):
+        path = host.home() + path[1:]
+    facts, content = host.read(path if path.startswith("/") else ALIASES, _LIMIT, follow=True)
+    if facts.kind is not FileKind.REGULAR:
+        return AliasFile(facts)
+    try:
+        return AliasFile(facts, None, parse(content))
+    except AliasesError as error:
+        return AliasFile(facts, Fault(error.line, error.fault))

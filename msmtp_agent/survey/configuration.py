@@ -1,0 +1,46 @@
+"""`/etc/msmtprc` and root's own file: their rights, why msmtp refuses them, and the default account."""
+
+import re
+
+from ..errors import InputOutputError
+from ..facts import Access, Configuration, Fault, Unknown
+from ..host import MSMTPRC, Host
+from ..model import FileKind
+from ..msmtprc import Account, MsmtprcError, parse
+
+_LIMIT = 1 << 20  # bytes of a configuration file that are read
+_QUOTING = (
+    (re.compile(r"^unknown command .*", re.DOTALL), "unknown command"),
+    (re.compile(r"^invalid argument .* for command (\w+)$", re.DOTALL), r"invalid argument for command \1"),
+    (re.compile(r"^account (?!default was).* (was already|not \(yet\)) defined$", re.DOTALL), r"account \1 defined"),
+)
+
+
+def gather(host: Host) -> Configuration:
+    """What is known of the configuration. Raises InputOutputError when `/etc/msmtprc` cannot be read."""
+    facts, content = host.read(MSMTPRC, _LIMIT)
+    if facts.kind is not FileKind.REGULAR:
+        return Configuration(Access(facts))
+    accounts, fault = _parse(content)
+    access = Access(facts, host.acl(MSMTPRC))
+    try:
+        own, own_content = host.read(host.root_configuration(), _LIMIT)
+    except InputOutputError as error:
+        return Configuration(access, fault, accounts.get("default"), Unknown(error.subject, error.observed))
+    own_accounts, own_fault = _parse(own_content)
+    shadow = own_accounts.get("default")
+    return Configuration(access, fault, accounts.get("default"), own, own_fault, shadow.line if shadow else 0)
+
+
+def _parse(content: bytes) -> tuple[dict[str, Account], Fault | None]:
+    try:
+        return parse(content), None
+    except MsmtprcError as error:
+        return {}, Fault(error.line, _unquoted(error.fault))
+
+
+def _unquoted(words: str) -> str:
+    """Msmtp's words without what they quote of the line: somebody may have typed a password there."""
+    for pattern, instead in _QUOTING:
+        words = pattern.sub(instead, words)
+    return words

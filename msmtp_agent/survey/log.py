@@ -1,0 +1,10 @@
+"""The account's log: its rights, its directory, and the logrotate rule that covers it."""
+
+from ..facts import Log
+from ..host import Host
+from ..msmtprc import Account
+
+
+def gather(host: Host, account: Account | None) -> Log | None:  # noqa: ARG001
+    """What is known of the log; None where the account has none. Raises InputOutputError."""
+    return None
