@@ -18,7 +18,7 @@ class FileKind(Enum):
 
 
 class FileFacts(NamedTuple):
-    """What the descriptor of a path said; `size` in bytes, `target` of a link alone, `modified` in seconds since 1970."""
+    """What the descriptor of a path said; `size` in bytes, `target` of a link alone, `modified` in s since 1970."""
 
     path: str
     kind: FileKind

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from inspect import cleandoc
 from typing import NamedTuple
 
-from ..facts import Facts
-from ..model import Finding, Severity
+from msmtp_agent.facts import Facts
+from msmtp_agent.model import Finding, Severity
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
@@ -43,7 +43,7 @@ class Check(NamedTuple):
         return cleandoc(self.judge.__doc__ or "").partition("\n")[2].strip()
 
     def findings(self, facts: Facts) -> tuple[Finding, ...]:
-        """What it finds. Raises CannotTellError for want of a fact, NotApplicableError where there is nothing to judge."""
+        """What it finds. Raises CannotTellError for want of a fact, NotApplicableError with nothing to judge."""
         return tuple(
             Finding(
                 self.id, flaw.severity or self.severity, flaw.path, flaw.observed, flaw.expected, flaw.remedy, flaw.line

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import InputOutputError, unforeseen
-from ..facts import Configuration, Facts, SecretFile, Unknown
-from ..host import ALIASES, MSMTPRC, SECRET, Host
+from msmtp_agent.errors import InputOutputError, unforeseen
+from msmtp_agent.facts import Configuration, Facts, SecretFile, Unknown
+from msmtp_agent.host import ALIASES, MSMTPRC, SECRET, Host
+
 from . import (
     alias_file,
     apparmor,

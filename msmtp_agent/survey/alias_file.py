@@ -1,10 +1,10 @@
 """The aliases file that the account names, or `/etc/aliases`: its rights, its fault, and its names."""
 
-from ..aliases import AliasesError, parse
-from ..facts import AliasFile, Fault
-from ..host import ALIASES, Host
-from ..model import FileKind
-from ..msmtprc import Account
+from msmtp_agent.aliases import AliasesError, parse
+from msmtp_agent.facts import AliasFile, Fault
+from msmtp_agent.host import ALIASES, Host
+from msmtp_agent.model import FileKind
+from msmtp_agent.msmtprc import Account
 
 _LIMIT = 1 << 20  # bytes that are read
 

@@ -2,11 +2,11 @@
 
 import re
 
-from ..errors import InputOutputError
-from ..facts import Access, Configuration, Fault, Unknown
-from ..host import MSMTPRC, Host
-from ..model import FileKind
-from ..msmtprc import Account, MsmtprcError, parse
+from msmtp_agent.errors import InputOutputError
+from msmtp_agent.facts import Access, Configuration, Fault, Unknown
+from msmtp_agent.host import MSMTPRC, Host
+from msmtp_agent.model import FileKind
+from msmtp_agent.msmtprc import Account, MsmtprcError, parse
 
 _LIMIT = 1 << 20  # bytes of a configuration file that are read
 _QUOTING = (

@@ -1,8 +1,8 @@
 """Search the host for the secret's exact bytes, within bounds."""
 
-from ..facts import Elsewhere
-from ..host import Host
-from ..msmtprc import Account
+from msmtp_agent.facts import Elsewhere
+from msmtp_agent.host import Host
+from msmtp_agent.msmtprc import Account
 
 
 def gather(host: Host, account: Account | None) -> Elsewhere:  # noqa: ARG001

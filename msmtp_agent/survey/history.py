@@ -1,8 +1,8 @@
 """What msmtp's log and its rotated predecessors tell of the deliveries."""
 
-from ..facts import History
-from ..host import Host
-from ..msmtprc import Account
+from msmtp_agent.facts import History
+from msmtp_agent.host import Host
+from msmtp_agent.msmtprc import Account
 
 
 def gather(host: Host, account: Account | None, now: float, stored: float | None) -> History | None:  # noqa: ARG001

@@ -1,8 +1,8 @@
 """The account's log: its rights, its directory, and the logrotate rule that covers it."""
 
-from ..facts import Log
-from ..host import Host
-from ..msmtprc import Account
+from msmtp_agent.facts import Log
+from msmtp_agent.host import Host
+from msmtp_agent.msmtprc import Account
 
 
 def gather(host: Host, account: Account | None) -> Log | None:  # noqa: ARG001

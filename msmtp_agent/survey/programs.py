@@ -1,7 +1,7 @@
 """The way in for system mail: the sendmail command, msmtp, their packages, and what stands before us in root's PATH."""
 
-from ..facts import Programs
-from ..host import Host
+from msmtp_agent.facts import Programs
+from msmtp_agent.host import Host
 
 
 def gather(host: Host) -> Programs:

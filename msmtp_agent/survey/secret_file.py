@@ -1,9 +1,9 @@
 """The secret file: its rights, the directories above it, and the faults of its content, of which nothing is kept."""
 
-from ..facts import Access, SecretFile
-from ..host import SECRET, Host
-from ..model import FileKind
-from ..secret import ENCRYPTED_CREDENTIAL, MAXIMUM
+from msmtp_agent.facts import Access, SecretFile
+from msmtp_agent.host import SECRET, Host
+from msmtp_agent.model import FileKind
+from msmtp_agent.secret import ENCRYPTED_CREDENTIAL, MAXIMUM
 
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 

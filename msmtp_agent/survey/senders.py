@@ -1,7 +1,7 @@
 """Who sends mail on the host: owners of cron jobs, services, and what crontabs say in MAILTO=."""
 
-from ..facts import Senders
-from ..host import Host
+from msmtp_agent.facts import Senders
+from msmtp_agent.host import Host
 
 
 def gather(host: Host) -> Senders:  # noqa: ARG001

@@ -1,7 +1,7 @@
 """Copies and leftovers of the secret file and of msmtprc, by their names."""
 
-from ..facts import Stray
-from ..host import Host
+from msmtp_agent.facts import Stray
+from msmtp_agent.host import Host
 
 
 def gather(host: Host) -> tuple[Stray, ...]:  # noqa: ARG001

@@ -1,11 +1,11 @@
 """The files of the account's TLS settings, links followed: trusted certificates, its own certificate, and the key."""
 
-from ..certificates import expiries
-from ..errors import InputOutputError
-from ..facts import Pem, Unknown
-from ..host import Host
-from ..model import FileKind
-from ..msmtprc import Account
+from msmtp_agent.certificates import expiries
+from msmtp_agent.errors import InputOutputError
+from msmtp_agent.facts import Pem, Unknown
+from msmtp_agent.host import Host
+from msmtp_agent.model import FileKind
+from msmtp_agent.msmtprc import Account
 
 SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"  # what `tls_trust_file system`, the default, means on Debian
 _LIMIT = 4 << 20  # bytes that are read: the system's own are 0.2 MiB
