@@ -14,9 +14,14 @@ from .model import CheckResult, Report, Verdict
 
 def audit(host: Host, wanted: Collection[str]) -> Report:
     """The report of one root, with the checks of `wanted` (ids) in the catalogue's order; nothing is written or run."""
+    return examine(host, wanted)[1]
+
+
+def examine(host: Host, wanted: Collection[str]) -> tuple[Facts, Report]:
+    """The facts of one root, and the report that they make."""
     facts = survey.survey(host, time.time())
     history = facts.history if isinstance(facts.history, History) else History()
-    return Report(
+    return facts, Report(
         root=facts.root,
         host=host.name(),
         time=facts.now,

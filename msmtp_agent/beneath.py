@@ -2,15 +2,18 @@
 
 import errno
 import os
+import stat
 from contextlib import suppress
 
 _MOST_LINKS = 40  # as the kernel
-_MOST_KEPT = 64  # directories that are held open
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_STEPS = 10_000  # names that are opened for one path: links to deep directories multiply
+_KEPT_DEPTH = 3  # directories that are held open: this many names below the root at most,
+_MOST_KEPT = 64  # and so many in all
+_NAME = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Beneath:
-    """The directories of one root, held open once they were reached; `close` gives them back.
+    """The first directories of one root, held open once they were reached; `close` gives them back.
 
     Every step opens one name in an open directory and follows nothing: links are read and resolved here, absolute ones
     from the root, `..` never above it. (openat2(2) would do it in one call; Python has no wrapper for it.)
@@ -18,71 +21,114 @@ class Beneath:
 
     def __init__(self, root: str) -> None:
         self._root = root or "/"
-        self._open: dict[tuple[str, ...], int] = {}
+        self._kept: dict[tuple[str, ...], int] = {}
 
     def open(self, path: str, *, follow: bool) -> int:
         """A descriptor of what stands at the absolute `path`, opened with O_PATH; `follow`: links at its end, too.
 
         Raises OSError as open(2) does.
         """
-        waiting = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-        done: tuple[str, ...] = ()
-        links = 0
-        while waiting:
-            part = waiting.pop()
-            if part == "..":
-                done = done[:-1]
-                continue
-            directory = self._directory(done)
-            descriptor = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-            if not waiting and not follow:
-                return descriptor
-            target = _link(descriptor)
-            if target is None:
-                if not waiting:
-                    return descriptor
-                os.close(descriptor)
-                done = (*done, part)
-                continue
-            os.close(descriptor)
-            links += 1
-            if links > _MOST_LINKS:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-            if target.startswith("/"):
-                done = ()
-            waiting += [piece for piece in reversed(target.split("/")) if piece not in ("", ".")]
-        return os.dup(self._directory(done))
+        walk = _Walk(self, path)
+        try:
+            return walk.end(follow=follow)
+        finally:
+            walk.leave()
 
-    def _directory(self, parts: tuple[str, ...]) -> int:
-        """The open directory that these names, none of them a link, lead to."""
-        known = self._open.get(parts)
-        if known is not None:
-            return known
-        if parts:
-            descriptor = os.open(parts[-1], _DIRECTORY, dir_fd=self._directory(parts[:-1]))
-        else:
-            descriptor = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        if len(self._open) >= _MOST_KEPT:
-            # The one that was reached first, the root and its own entries apart: they are on every way.
-            first = next((kept for kept in self._open if len(kept) > 1 and kept != parts[: len(kept)]), None)
-            if first is not None:
-                os.close(self._open.pop(first))
-        self._open[parts] = descriptor
-        return descriptor
+    def kept(self, parts: tuple[str, ...]) -> int | None:
+        """The directory that these names lead to, if it is held open; the root itself always is."""
+        if not parts and parts not in self._kept:
+            self._kept[parts] = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._kept.get(parts)
+
+    def keep(self, parts: tuple[str, ...], descriptor: int) -> bool:
+        """Hold a directory open from now on; False where it is the caller's to close."""
+        if len(parts) > _KEPT_DEPTH or len(self._kept) >= _MOST_KEPT:
+            return False
+        self._kept[parts] = descriptor
+        return True
 
     def close(self) -> None:
         """Give the descriptors back."""
-        while self._open:
+        while self._kept:
             with suppress(OSError):  # nothing was written through it
-                os.close(self._open.popitem()[1])
+                os.close(self._kept.popitem()[1])
 
 
-def _link(descriptor: int) -> str | None:
-    """Where the symbolic link leads, or None if it is none."""
-    try:
-        return os.readlink("", dir_fd=descriptor)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EINVAL):  # what readlinkat(2) says of anything else
-            return None
-        os.close(descriptor)
-        raise
+class _Walk:
+    """One path on its way: the directory that was reached, its names from the root, and the names that wait."""
+
+    def __init__(self, beneath: Beneath, path: str) -> None:
+        self._beneath = beneath
+        self._path = path
+        self._waiting = _names(path)
+        self._steps = self._links = 0
+        self._parts: tuple[str, ...] = ()
+        self._directory = -1
+        self._own = False
+        self._enter(())
+
+    def end(self, *, follow: bool) -> int:
+        while self._waiting:
+            part = self._waiting.pop()
+            if part == "..":
+                self._enter(self._parts[:-1])
+                continue
+            kept = self._beneath.kept((*self._parts, part)) if self._waiting else None
+            if kept is not None:
+                self._go(part, kept, own=False)
+                continue
+            descriptor = self._open(part)
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISLNK(mode) and (self._waiting or follow):
+                self._turn(descriptor)
+            elif not self._waiting:
+                return descriptor
+            elif stat.S_ISDIR(mode):
+                self._go(part, descriptor, own=not self._beneath.keep((*self._parts, part), descriptor))
+            else:
+                os.close(descriptor)
+                raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self._path)
+        return os.dup(self._directory)
+
+    def leave(self) -> None:
+        if self._own:
+            os.close(self._directory)
+            self._own = False
+
+    def _go(self, part: str, directory: int, *, own: bool) -> None:
+        self.leave()
+        self._parts, self._directory, self._own = (*self._parts, part), directory, own
+
+    def _enter(self, parts: tuple[str, ...]) -> None:
+        """Go to a directory by its names, none of them a link, from the deepest that is held open."""
+        depth = len(parts)
+        while (kept := self._beneath.kept(parts[:depth])) is None:
+            depth -= 1
+        self.leave()
+        self._parts, self._directory = parts[:depth], kept
+        for part in parts[depth:]:
+            self._go(part, self._open(part), own=True)
+
+    def _turn(self, link: int) -> None:
+        """Put the names that a link leads to in front of those that wait."""
+        try:
+            target = os.readlink("", dir_fd=link)
+        finally:
+            os.close(link)
+        self._links += 1
+        if self._links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), self._path)
+        if target.startswith("/"):
+            self._enter(())
+        self._waiting += _names(target)
+
+    def _open(self, part: str) -> int:
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), self._path)
+        return os.open(part, _NAME, dir_fd=self._directory)
+
+
+def _names(path: str) -> list[str]:
+    """The names of a path, the first one last."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]

@@ -5,18 +5,19 @@ import re
 from calendar import timegm
 from collections.abc import Iterator
 
-_BLOCK = re.compile(
-    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL
-)
+_LABEL = re.compile(rb"(?:X509 |TRUSTED )?CERTIFICATE-----")
 _SEQUENCE, _INTEGER, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x02, 0xA0, 0x17, 0x18
 _CENTURY = 50  # a UTCTime with a year below it is of this century (RFC 5280, 4.1.2.5.1)
 
 
 def expiries(content: bytes) -> Iterator[float]:
     """For each certificate, in order, when it expires, in seconds since 1970; what is not one is left out."""
-    for block in _BLOCK.finditer(content):
+    for piece in content.split(b"-----BEGIN ")[1:]:
+        label = _LABEL.match(piece)
+        if label is None:
+            continue
         try:
-            yield _not_after(binascii.a2b_base64(block[1]))
+            yield _not_after(binascii.a2b_base64(piece[label.end() :].partition(b"-----END ")[0]))
         except (ValueError, IndexError):  # binascii.Error is a ValueError
             continue
 

@@ -16,6 +16,7 @@ _UsageFault: type[BaseException] = typer.BadParameter.__mro__[1]
 _LONGEST = 3600.0  # seconds
 _TO = typer.Option(None, "--to", metavar="ADDRESS", help="Send the test mail there, not to root.")
 _TIMEOUT = typer.Option(30.0, "--timeout", metavar="SECONDS", help="Deadline of every program that is started.")
+_ROOT = typer.Option([], "--root", metavar="DIR", help="Audit the image there; may be repeated.")
 _JSON = typer.Option(False, "--json", help="Print one JSON object instead of text.")
 _QUIET = typer.Option(False, "--quiet", help="Print warnings and failures alone.")
 
@@ -71,6 +72,27 @@ def send_test_mail(to: str = _TO, timeout: float = _TIMEOUT, as_json: bool = _JS
 
     listener = _begin(as_json, quiet)
     _end(workflow.run_test(Host(), wishes, listener), listener)
+
+
+@app.command("audit")
+def audit_host(
+    form: str = typer.Option("text", "--format", metavar="FORMAT", help="text, json, nagios or prometheus."),
+    output: str = typer.Option(None, "--output", metavar="FILE", help="Replace FILE by the metrics (prometheus)."),
+    fail_on: str = typer.Option(None, "--fail-on", metavar="SEVERITY", help="error (default), warning or info."),
+    only: str = typer.Option(None, "--only", metavar="ID,...", help="Run these checks alone."),
+    skip: str = typer.Option(None, "--skip", metavar="ID,...", help="Leave these checks out."),
+    root: list[str] = _ROOT,
+    fix: bool = typer.Option(False, "--fix", help="Repair what has one right answer."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="With --fix: print the plan, and change nothing."),
+    listing: bool = typer.Option(False, "--list", help="Print every check: id, severity, title."),
+    explain: str = typer.Option(None, "--explain", metavar="ID", help="Print what a check is about, and what to do."),
+) -> None:
+    """Find every reason why this host's mail is unsafe or will not leave; send none."""
+    from . import audit_cli
+
+    if not audit_cli.told(listing, explain):
+        options = audit_cli.Options(form, output, fail_on, only, skip, tuple(root), fix, dry_run)
+        raise typer.Exit(audit_cli.run(options))
 
 
 def main() -> int:
@@ -148,9 +170,9 @@ def _wishes(
 
 def _begin(as_json: bool, quiet: bool) -> "Json | Text":
     """Put the process in order for a job with a secret in it; who is to be told of the job."""
-    from . import interruption, process, render
+    from . import interruption, render, shield
 
-    process.shield()
+    shield.shield()
     interruption.install()
     return render.Json() if as_json else render.Text(quiet=quiet)
 

@@ -26,6 +26,15 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+class PluginStatus(IntEnum):
+    """What the exit status of a monitoring plugin means (`audit --format nagios`)."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
 class AgentError(Exception):
     """Something that a person has to mend: `subject: observed; expected ...`, then one line of remedy.
 

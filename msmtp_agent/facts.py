@@ -57,10 +57,14 @@ class SecretFile(NamedTuple):
 
 
 class Stray(NamedTuple):
-    """A copy or a leftover of the secret file or of msmtprc, by its name; `of` is the path of the original."""
+    """A copy or a leftover of the secret file or of msmtprc, by its name; `of` is the path of the original.
+
+    `password`: whether a copy of msmtprc holds an inline password (None: it could not be read).
+    """
 
     file: FileFacts
     of: str
+    password: bool | None = False
 
 
 class Fault(NamedTuple):
@@ -82,9 +86,9 @@ class Configuration(NamedTuple):
 
 
 class Pem(NamedTuple):
-    """A file of certificates or of a key, links followed: how many blocks, and when a certificate of it expires last.
+    """A file of certificates or of a key, links followed: how many blocks, and when it expires.
 
-    Where one is still good, `expires` is when that one does.
+    A bundle does when its last certificate does; where one is still good, `expires` is when that one does.
     """
 
     file: FileFacts
@@ -101,34 +105,49 @@ class AliasFile(NamedTuple):
 
 
 class Rotation(NamedTuple):
-    """The logrotate rule that covers the log: the file, its line, and the arguments of its `create` (None: none)."""
+    """The logrotate rule for the log: where it stands, and what logrotate makes of it.
+
+    `create` is the mode, owner and group of the new log, each empty where the old log's stay, and None where logrotate
+    makes none; `origin` is where that is said. `why_not`: why logrotate passes over the rule. `olddir` as in the rule.
+    """
 
     path: str
     line: int
-    create: tuple[str, ...] | None = None
-    rotates: bool = True
+    create: tuple[str, str, str] | None = None
+    origin: tuple[str, int] = ("", 0)
+    why_not: str = ""
+    olddir: str = ""
 
 
 class Log(NamedTuple):
-    """The account's log, the directory of it, whether it may not be changed at all, and its logrotate rule."""
+    """The account's log, the directory of it, whether it may not be changed at all, and its logrotate rule.
+
+    A symbolic link is followed: `file` is then what it leads to, under the path that the account names.
+    """
 
     file: FileFacts
     directory: FileFacts
-    immutable: bool = False
+    immutable: bool | Unknown = False
     rotation: Rotation | Unknown | None = None
+    logrotate: bool = True  # the program is installed
 
 
 class History(NamedTuple):
-    """What the log and its rotated predecessors tell; times in seconds since 1970.
+    """What the log at `path` and its rotated predecessors tell of the account; times in seconds since 1970.
 
-    `failures` since the last success, by cause, most frequent first; `failed_in_a_row` counts them. `dated` says
-    whether the times could be read. `left_out` names files that were too large, too many, or could not be read.
+    What was read goes back to the last success, or to the oldest attempt, at `since`: `attempts` counts them.
+    `failures` since the last success, by cause (of `exitcode=` and `smtpstatus=` alone, since a server may say the
+    secret again), most frequent first; `failed_in_a_row` counts them. `dated` says whether the times could be read.
+    `proven`: whether a mail was accepted since the secret was stored. `left_out`, where no success was found, names
+    files, or parts of them, that were too large, too many, or could not be read.
     """
 
+    path: str = ""
     last_success: float | None = None
     failures: tuple[tuple[str, int], ...] = ()
     failed_in_a_row: int = 0
     attempts: int = 0
+    since: float | None = None
     dated: bool = True
     proven: bool | None = None
     left_out: tuple[str, ...] = ()
@@ -189,12 +208,21 @@ class AppArmor(NamedTuple):
     log: tuple[str, str] | None = None
 
 
-class Elsewhere(NamedTuple):
-    """Files other than its own in which the secret's exact bytes stand, and what was left out of the search."""
+class Search(NamedTuple):
+    """One place that was searched for the secret's exact bytes: the files that hold them, and what was left out."""
 
     copies: tuple[FileFacts, ...] = ()
     left_out: tuple[str, ...] = ()
-    searched: int = 0
+
+
+class Elsewhere(NamedTuple):
+    """Where the secret stands outside its own files, by place; `sought` is false where there is no secret."""
+
+    cloud: Search = Search()
+    config: Search = Search()
+    log: Search = Search()
+    history: Search = Search()
+    sought: bool = True
 
 
 class Facts(NamedTuple):

@@ -102,43 +102,110 @@ def replace(host: Host, path: str, content: bytes, mode: int) -> WriteOutcome:
     NotDurableError when the new one stands there and may not outlive a power cut.
     """
     facts, present = host.read(path, len(content) + 1)
-    refuse_replacing(facts)
-    owner = (os.geteuid(), os.getegid())
+    refuse_replacing(facts._replace(path=host.at(path)))
+    owner = _owner()
     if facts.kind is FileKind.REGULAR and (present, facts.mode, facts.uid, facts.gid) == (content, mode, *owner):
         return WriteOutcome.UNCHANGED
     try:
         with deferred():
-            _replace(host.at(path), host.at(temporary_name(path)), content, mode, owner)
+            _replace(host, path, content, mode, owner)
     except OSError as error:
-        directory = path.rpartition("/")[0]
-        hint = _HINTS.get(error.errno or 0, "ls -ld {directory} {path}").format(path=path, directory=directory)
-        raise CantCreateError(path, f"cannot be written: {error.strerror}", remedy=hint) from None
+        raise _failed(host.at(path), "cannot be written", error) from None
     return WriteOutcome.CREATED if facts.kind is FileKind.MISSING else WriteOutcome.REPLACED
 
 
-def _replace(path: str, temporary: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
-    directory_path, _, name = path.rpartition("/")
-    temporary_basename = temporary.rpartition("/")[2]
-    directory = os.open(directory_path or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def restrict(host: Host, path: str, mode: int) -> None:
+    """Make the file at `path` the effective user's, with this mode, and leave it the same file.
+
+    For a log alone. msmtp may be appending to it at this moment, and a line that is written to the old file after it
+    was read for a replacement would be lost. So the very file that was looked at is changed, through a descriptor and
+    never through a link; whoever has it open already keeps that. Call it under `lock`. Raises CantCreateError; it is
+    a NotDurableError when the change was made and may not outlive a power cut.
+    """
+    refuse_replacing(host.inspect(path)._replace(path=host.at(path)))
+    try:
+        with deferred():
+            _restrict(host, path, mode, _owner())
+    except OSError as error:
+        raise _failed(host.at(path), "cannot be changed", error) from None
+
+
+def discard(host: Host, path: str) -> None:
+    """Take a file away that this run has made; call it under `lock`. That it cannot be is no worse than before."""
+    with suppress(OSError), deferred():
+        directory, name = _open_directory(host, path)
+        try:
+            os.unlink(name, dir_fd=directory)
+        finally:
+            os.close(directory)
+
+
+def _owner() -> tuple[int, int]:
+    """User and group that a file is to have: root's are root's, whatever group the program was started with."""
+    return (os.geteuid(), os.getegid() if os.geteuid() else 0)
+
+
+def _failed(path: str, words: str, error: OSError) -> CantCreateError:
+    import shlex  # here alone: the copies that an audit finds have names of anybody's
+
+    place, directory = shlex.quote(path), shlex.quote(path.rpartition("/")[0] or "/")
+    hint = _HINTS.get(error.errno or 0, "ls -ld {directory} {path}").format(path=place, directory=directory)
+    return CantCreateError(path, f"{words}: {error.strerror}", remedy=hint)
+
+
+def _replace(host: Host, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
+    temporary = temporary_name(path).rpartition("/")[2]
+    directory, name = _open_directory(host, path)
     try:
         with suppress(FileNotFoundError):
-            os.unlink(temporary_basename, dir_fd=directory)  # of a run that was killed
+            os.unlink(temporary, dir_fd=directory)  # of a run that was killed
         try:
-            _write(directory, temporary_basename, content, mode, owner)
-            os.rename(temporary_basename, name, src_dir_fd=directory, dst_dir_fd=directory)
+            _write(directory, temporary, content, mode, owner)
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             with suppress(OSError):
-                os.unlink(temporary_basename, dir_fd=directory)
+                os.unlink(temporary, dir_fd=directory)
             raise
-        try:
-            os.fsync(directory)
-        except OSError as error:
-            raise NotDurableError(
-                path, f"was replaced, but a power cut may bring the old one back: {error.strerror}", remedy="sync"
-            ) from None
+        _synchronise(directory, host.at(path), "was replaced, but a power cut may bring the old one back")
     finally:
         with suppress(OSError):  # it was open for reading: nothing is lost
             os.close(directory)
+
+
+def _restrict(host: Host, path: str, mode: int, owner: tuple[int, int]) -> None:
+    directory, name = _open_directory(host, path)
+    try:
+        # Not blocking, should a FIFO have taken its place.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    finally:
+        os.close(directory)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise OSError(errno.EBUSY, "another file has taken its place")
+        # The owner first: a former one could give himself back what the mode takes away.
+        if (found.st_uid, found.st_gid) != owner:
+            os.fchown(descriptor, *owner)
+        if stat.S_IMODE(found.st_mode) != mode:
+            os.fchmod(descriptor, mode)
+        _synchronise(descriptor, host.at(path), "was changed, but a power cut may bring its old rights back")
+    finally:
+        os.close(descriptor)
+
+
+def _open_directory(host: Host, path: str) -> tuple[int, str]:
+    """A descriptor of the directory that `path` stands in, and its name there."""
+    directory, _, name = path.rpartition("/")
+    if host.live:  # one call less: every one is a place to fail at
+        return os.open(directory or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), name
+    return host.open_directory(directory or "/"), name
+
+
+def _synchronise(descriptor: int, path: str, words: str) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise NotDurableError(path, f"{words}: {error.strerror}", remedy="sync") from None
 
 
 def _write(directory: int, name: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:

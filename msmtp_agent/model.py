@@ -122,6 +122,18 @@ class Wishes(NamedTuple):
     timeout: float = 30.0
 
 
+class AuditWishes(NamedTuple):
+    """What the command line asked of the audit; `checks` are ids, `threshold` the mildest severity that counts."""
+
+    roots: tuple[str, ...]
+    checks: frozenset[str]
+    form: str = "text"
+    threshold: "Severity | None" = None
+    fix: bool = False
+    dry_run: bool = False
+    output: str | None = None
+
+
 class Severity(Enum):
     """How bad a finding is: a secret is exposed or mail cannot leave; it will break or is weak; worth knowing."""
 

@@ -27,15 +27,17 @@ class Account:
     """One account with everything that is in force for it; `line` is where it is defined.
 
     `own` names what was set for it or copied from another account: only that is handed on by `account x : y`.
-    `overruled` are the settings that a later line of the same account took the place of, by command.
+    `overruled` are the settings that a later line of the same account took the place of, by command; `defaults` is what
+    the section of that name said when the account was opened.
     """
 
-    __slots__ = ("line", "name", "overruled", "own", "settings")
+    __slots__ = ("defaults", "line", "name", "overruled", "own", "settings")
 
     def __init__(self, name: str, line: int, settings: dict[str, Setting] | None = None) -> None:
         self.name = name
         self.line = line
         self.settings = settings or {}
+        self.defaults = dict(self.settings)
         self.own: set[str] = set()
         self.overruled: dict[str, Setting] = {}
 

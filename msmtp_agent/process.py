@@ -1,7 +1,6 @@
 """The only place that starts a program: fixed environment, no shell, a deadline, bounded output."""
 
 import os
-import resource
 import selectors
 import signal
 import subprocess
@@ -24,17 +23,6 @@ class Completed:
     status: int | None
     output: bytes = field(repr=False)
     errors: bytes = field(repr=False)
-
-
-def shield() -> None:
-    """No core file of us or of a program that we start, and no file that others may read.
-
-    A limit of 1 forbids a core file as 0 does, and also one that the kernel would pipe to a program (core(5)).
-    """
-    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    most = 1 if hard == resource.RLIM_INFINITY else min(1, hard)
-    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
-    os.umask(0o077)
 
 
 def find(name: str) -> str | None:

@@ -10,7 +10,7 @@ from .msmtprc import Account, MsmtprcError, parse
 WANTED = f'passwordeval "cat {SECRET}"'
 # Programs that msmtp's AppArmor profile lets a secret command be, and that give the first line of a file as it is.
 _READERS = [["cat"], ["head", "-n", "1"], ["head", "-n1"], ["head", "-1"]]
-_WITHOUT_PASSWORD = ("off", "external", "gssapi")
+WITHOUT_PASSWORD = ("off", "external", "gssapi")
 
 
 def find_account(content: bytes, own_path: str, own_content: bytes) -> Account:
@@ -52,7 +52,7 @@ def _accounts(path: str, content: bytes) -> dict[str, Account]:
 
 
 def _complete(account: Account) -> None:
-    wanted = ("host", "from") if account.method in _WITHOUT_PASSWORD else ("host", "from", "user")
+    wanted = ("host", "from") if account.method in WITHOUT_PASSWORD else ("host", "from", "user")
     present = {"host": account.get("socket"), "from": account.get("auto_from")}
     for command in wanted:
         if not (account.get(command) or present.get(command)):
@@ -65,7 +65,7 @@ def _complete(account: Account) -> None:
 
 
 def _encrypted(account: Account) -> None:
-    if account.method in _WITHOUT_PASSWORD or account.uses_tls or is_loopback(account.get("host")):
+    if account.method in WITHOUT_PASSWORD or account.uses_tls or is_loopback(account.get("host")):
         return
     line = account.line_of("tls")
     raise ConfigError(
@@ -78,7 +78,7 @@ def _encrypted(account: Account) -> None:
 
 def require_secret_file(account: Account) -> None:
     """Raise NotUsedError unless the secret in force is the secret file's: an inline password wins over a command."""
-    if account.method in _WITHOUT_PASSWORD:
+    if account.method in WITHOUT_PASSWORD:
         line = account.line_of("auth")
         raise NotUsedError(
             f"{MSMTPRC}: line {line}",

@@ -1,9 +1,11 @@
 """Words for people and JSON for programs: text, Rich at a terminal; the only importer of rich."""
 
 import errno
+import io
 import os
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import TextIO
 
 from .errors import InputOutputError
@@ -23,21 +25,21 @@ class Text:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._colours = _colourful(sys.stdout)
+        self._colours = colourful(sys.stdout)
 
     def stage(self, result: StageResult) -> None:
         """One stage, as it ends."""
         if self._quiet and result.status is not Status.FAILED:
             return
         status = f"{result.status.value:<8}"
-        lines = _wrapped(f"{result.stage:<9} {result.seen}", sys.stdout, " " * _INDENT, first=8)
+        lines = wrapped(f"{result.stage:<9} {result.seen}", sys.stdout, " " * _INDENT, first=8)
         if self._colours:
-            status = _styled(status, _STYLES[result.status])
+            status = styled(status, _STYLES[result.status])
         say(status + lines, sys.stdout)
 
     def warning(self, text: str) -> None:
         """Something to know, while the job goes on."""
-        say(_wrapped(f"msmtp-config: warning: {text}", sys.stderr, "  "), sys.stderr)
+        say(wrapped(f"msmtp-config: warning: {text}", sys.stderr, "  "), sys.stderr)
 
     def report(self, report: JobReport) -> None:
         """The end of the job: the error if there is one."""
@@ -63,9 +65,9 @@ class Json:
 
 def problem(fault: Problem) -> None:
     """An error on standard error: one line, msmtp's and the server's own words, and one line of remedy."""
-    say(_wrapped(f"msmtp-config: {fault.message.removeprefix('msmtp-config: ')}", sys.stderr, "  "), sys.stderr)
+    say(wrapped(f"msmtp-config: {fault.message.removeprefix('msmtp-config: ')}", sys.stderr, "  "), sys.stderr)
     for words in fault.words:
-        say(_wrapped(f"  msmtp: {words}", sys.stderr, "    "), sys.stderr)
+        say(wrapped(f"  msmtp: {words}", sys.stderr, "    "), sys.stderr)
     if fault.remedy:
         say(f"  fix: {printable(fault.remedy)}", sys.stderr)
 
@@ -101,16 +103,22 @@ def open_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
-def say(text: str, stream: TextIO) -> None:
+def say(text: str, stream: TextIO, end: str = "\n") -> None:
     """Write a line. A closed pipe is passed over; any other failure on standard output raises InputOutputError."""
     try:
-        print(text, file=stream, flush=True)
+        print(text, file=stream, end=end, flush=True)
     except UnicodeEncodeError:
-        say(text.encode("ascii", "backslashreplace").decode("ascii"), stream)
+        say(text.encode("ascii", "backslashreplace").decode("ascii"), stream, end)
     except (OSError, ValueError) as error:
         abandon(stream)
         if isinstance(error, OSError) and error.errno != errno.EPIPE and stream is sys.stdout:
             raise InputOutputError("standard output", f"cannot be written: {error.strerror}", remedy="df -h") from None
+
+
+def use_utf8(stream: TextIO) -> None:
+    """Whatever the locale: for a format that knows no other encoding."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8")
 
 
 def abandon(stream: TextIO) -> None:
@@ -118,33 +126,64 @@ def abandon(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _colourful(stream: TextIO) -> bool:
+def colourful(stream: TextIO) -> bool:
+    """Whether colours are wanted there: a terminal that shows them, and a person who has not declined them."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _wrapped(text: str, stream: TextIO, indent: str, *, first: int = 0) -> str:
-    """`text` folded to the terminal's width, continued lines indented; whole in a pipe, where lines are for grep."""
-    text = printable(text)
+def columns(stream: TextIO) -> int:
+    """The width of the terminal; 0 in a pipe, where lines are for grep, and at a serial console that knows no size."""
     if not stream.isatty():
-        return text
+        return 0
     try:
-        columns = os.get_terminal_size(stream.fileno()).columns
+        return os.get_terminal_size(stream.fileno()).columns
     except OSError:
-        return text
-    if columns == 0:  # a serial console that knows no size
+        return 0
+
+
+def wrapped(text: str, stream: TextIO, indent: str, *, first: int = 0) -> str:
+    """`text` folded to the terminal's width, continued lines indented; whole where there is no width."""
+    text = printable(text)
+    width = columns(stream)
+    if width == 0:
         return text
     lines = textwrap.wrap(
-        " " * first + text, max(40, columns), subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        text,
+        max(40, width),
+        initial_indent=" " * first,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
     )
     return "\n".join(lines)[first:]
 
 
-def _styled(text: str, style: str) -> str:
+def styled(text: str, style: str) -> str:
     """`text` as this terminal shows it in the style."""
     from rich.console import Console  # imported where a person looks at colours, and nowhere else: it costs 60 ms
     from rich.text import Text as RichText
 
     console = Console()
     with console.capture() as shown:
-        console.print(RichText(text, style=style), end="")
+        console.print(RichText(text, style=style), end="", soft_wrap=True)  # it is folded already
     return shown.get()
+
+
+def table(rows: Sequence[Sequence[str]], styles: Sequence[str], fixed: Sequence[int], width: int) -> str:
+    """Rows of cells, folded and never cut; `styles` of the rows' first cells, the first columns as wide as `fixed`."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text as RichText  # never markup: a path may have brackets in it
+
+    console = Console(width=width)
+    grid = Table.grid(padding=(0, 2), expand=True)
+    for size in fixed:
+        grid.add_column(width=size, overflow="fold")
+    for share in range(len(rows[0]) - len(fixed)):
+        grid.add_column(ratio=share + 2, overflow="fold")
+    for row, style in zip(rows, styles, strict=True):
+        first, *others = (printable(cell) for cell in row)
+        grid.add_row(RichText(first, style=style), *(RichText(cell) for cell in others))
+    with console.capture() as shown:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in shown.get().splitlines())

@@ -17,10 +17,12 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from tests.support.roots import Root
 from tests.support.smtpd import Smtpd
 from tests.support.trees import Machine
 
 SUITES = ("bookworm", "trixie")
+ROOTS = 1000  # images in one run
 METER = Path(__file__).resolve().with_name("bench_meter.py")
 USER, PASSWORD = "alerts@example.test", b"correct horse\\battery"
 MSMTPRC = """\
@@ -83,24 +85,35 @@ def _mebibytes(samples: Samples, name: str) -> float:
     return median(kibibytes for _, kibibytes in samples[name]) / 1024
 
 
+def _each_root(samples: Samples) -> float:
+    """Milliseconds that one root more costs in a run of many."""
+    many, few = (median(seconds for seconds, _ in samples[f"audit {name}"]) for name in ("all roots", "10 roots"))
+    return 1000 * (many - few) / (ROOTS - 10)
+
+
 def _rows(samples: Samples) -> list[Row]:
     typer = _milliseconds(samples, TYPER)
     version = _milliseconds(samples, "version")
     offline = _milliseconds(samples, "offline", less=OFFLINE_RUNS)
     whole, parts = _milliseconds(samples, "whole"), _milliseconds(samples, TYPER, *ALL_RUNS)
     memory, typer_memory = _mebibytes(samples, "whole"), _mebibytes(samples, TYPER)
+    many, few = _mebibytes(samples, "audit all roots"), _mebibytes(samples, "audit 10 roots")
     return [
         Row("msmtp-config --version : import typer", version, typer, "ms", 0.75),
         Row("job with --offline, less its 2 runs of msmtp : import typer", offline, typer, "ms", 0.9),
         Row("whole job : its 4 runs of msmtp + import typer", whole, parts, "ms", 1.25),
         Row("whole job, peak memory : import typer", memory, typer_memory, "MiB", 1.3),
+        Row("audit : import typer", _milliseconds(samples, "audit text"), typer, "ms", 1.1),
+        Row("audit --format json : import typer", _milliseconds(samples, "audit json"), typer, "ms", 0.85),
+        Row(f"audit, each of {ROOTS} roots : 3 ms", _each_root(samples), 3.0, "ms", 1.0),
+        Row(f"audit, peak memory of {ROOTS} roots : of 10", many, few, "MiB", 1.05),
     ]
 
 
 def _each(samples: Samples) -> Iterator[str]:
     """A line for each program by itself; no memory, of which the meter's own is the least that can be seen."""
-    for name in samples:
-        yield f"    {name:<16}{_milliseconds(samples, name):8.1f} ms"
+    for name, taken in samples.items():
+        yield f"    {name:<16}{1000 * median(seconds for seconds, _ in taken):8.1f} ms"
 
 
 @contextmanager
@@ -123,6 +136,14 @@ def _server(work: Path) -> Iterator[tuple[Smtpd, Path]]:
         yield server, certificate
 
 
+def _make_roots(machine: Machine) -> None:
+    """Images on which the audit finds nothing, each with files of its own."""
+    machine.shell("mkdir -p /srv/roots")
+    Root(machine.path("/srv/roots/0000")).good()
+    copies = f"for n in $(seq -w 1 {ROOTS - 1}); do cp -a /srv/roots/0000 /srv/roots/$n; done"
+    machine.shell(copies, timeout=120)
+
+
 def _measure(suite: str, package: Path, rounds: int, work: Path) -> tuple[str, Samples]:
     """What the machine is, and the samples of every program."""
     with (
@@ -133,6 +154,7 @@ def _measure(suite: str, package: Path, rounds: int, work: Path) -> tuple[str, S
         machine.write("/etc/msmtprc", MSMTPRC.format(port=server.port, user=USER))
         machine.write("/etc/aliases", "root: admin@example.test\n", mode=0o644)
         machine.write("/etc/ssl/certs/bench.pem", certificate.read_bytes(), mode=0o644)
+        _make_roots(machine)
         argv: list[str | Path] = ["/usr/bin/python3", METER, "--rounds", str(rounds)]
         done = machine.run(argv, stdin=PASSWORD, timeout=60 + 20 * rounds)
         if done.returncode != 0:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECRET = Path("/etc/msmtp-password")
+ROOTS = Path("/srv/roots")
 PACKAGE = Path("/usr/lib/python3/dist-packages/msmtp_agent")
 # What the program gives to msmtp, so that the bare runs are the same runs.
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
@@ -34,9 +35,14 @@ class Program:
     secret: bytes | None = None  # what the secret file holds before the run; None: there is none
     inherited: bytes = b""  # what descriptor 3 gives: a pipe, as the program makes it
     status: int = 0
+    every: int = 1  # in one of so many rounds: what takes seconds
 
 
-def _programs(password: bytes) -> dict[str, Program]:
+def _audit(roots: list[str]) -> tuple[str, ...]:
+    return ("/usr/bin/msmtp-config", "audit", *(word for root in roots for word in ("--root", root)))
+
+
+def _programs(password: bytes, roots: list[str]) -> dict[str, Program]:
     """Everything that is measured, by the name that scripts/bench.py knows."""
     python, job, line = "/usr/bin/python3", ("/usr/bin/msmtp-config", "--password-stdin"), password + b"\n"
     msmtp, candidate = "/usr/bin/msmtp", "--passwordeval=cat /dev/fd/3"
@@ -48,6 +54,10 @@ def _programs(password: bytes) -> dict[str, Program]:
         "version": Program(("/usr/bin/msmtp-config", "--version")),
         "offline": Program((*job, "--offline"), given=password),
         "whole": Program(job, given=password),
+        "audit text": Program(("/usr/bin/msmtp-config", "audit"), secret=line),
+        "audit json": Program(("/usr/bin/msmtp-config", "audit", "--format", "json"), secret=line),
+        "audit 10 roots": Program(_audit(roots[:10])),
+        "audit all roots": Program(_audit(roots), every=5),
         "msmtp version": Program((msmtp, "--version")),
         "msmtp pretend": Program((msmtp, "--pretend", candidate, "--", "root"), inherited=line),
         "msmtp probe": Program(probe, inherited=line, status=_ACCEPTED),
@@ -97,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the meter of scripts/bench")
     parser.add_argument("--rounds", type=int, required=True)
     rounds: int = parser.parse_args().rounds
-    programs = _programs(sys.stdin.buffer.read())
+    programs = _programs(sys.stdin.buffer.read(), sorted(map(str, ROOTS.iterdir())))
     if not list(PACKAGE.glob("__pycache__/cli.*.pyc")):
         raise RuntimeError(f"{PACKAGE}: the installation has compiled nothing, and every start would do it anew")
     samples: dict[str, list[tuple[float, int]]] = {name: [] for name in programs}
@@ -107,6 +117,8 @@ def main() -> None:
         # Every program once in every round, in ever another order: what else the machine does falls on all alike.
         shuffle(order)
         for name in order:
+            if number % programs[name].every:
+                continue
             sample = _measure(programs[name], Path("/run/bench.errors"))
             if number:  # the first round fills the page cache
                 samples[name].append(sample)

@@ -21,6 +21,8 @@ from tests.support.view import SYSTEM_PATH
 
 SUITES = ("bookworm", "trixie")
 UNIT = "msmtp-config.service"
+AUDIT = "msmtp-config-audit.service"
+TIMER = "msmtp-config-audit.timer"
 MSMTPRC = """\
 defaults
 auth           on
@@ -117,7 +119,7 @@ trap 'find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true' EXIT
 
 
 class Boot:
-    """A machine with the package that boots, waits until the unit has come to rest, and powers itself off.
+    """A machine with the package that boots, waits until `unit` has come to rest, and powers itself off.
 
     It shares this machine's loopback, where the test's mail server listens; it may not change anything of the network.
     """
@@ -131,12 +133,13 @@ class Boot:
         credential: str | None = None,
         installed: bool = True,
         extra: str = "",
+        unit: str = UNIT,
     ) -> None:
         self._work = directory / f"boot-{time.monotonic_ns()}"
         self._work.mkdir()
         given = {
             "/etc/systemd/system/outcome.service": _OUTCOME + "[Install]\nWantedBy=multi-user.target\n",
-            "/outcome.sh": _OUTCOME_SCRIPT.format(extra=extra, unit=UNIT),
+            "/outcome.sh": _OUTCOME_SCRIPT.format(extra=extra, unit=unit),
             **(files or {}),
         }
         for name, text in given.items():

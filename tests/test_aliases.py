@@ -94,3 +94,37 @@ def test_any_file_is_refused_by_both_or_by_none(tmp_path: Path, lines: list[str]
         assert status == 78
     else:
         assert status == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    table=st.dictionaries(
+        st.sampled_from(["root", "default", "a", "b", "c"]),
+        st.lists(st.sampled_from(["a", "b", "c", "d", "x@h.test", ""]), min_size=1, max_size=3).map(tuple),
+    )
+)
+def test_the_ends_of_all_names_are_those_of_each(table: dict[str, tuple[str, ...]]) -> None:
+    ends = aliases.dead_ends(table)
+    assert list(ends) == list(table)
+    for name, found in ends.items():
+        try:
+            local = {end for end in aliases.expand(table, name) if end and "@" not in end}
+        except aliases.AliasesError:
+            assert found is None
+        else:
+            assert found is not None
+            assert set(found) <= local
+            assert len(found) == min(3, len(local))
+
+
+@pytest.mark.parametrize(("length", "circle"), [(17, False), (18, True)])
+def test_a_chain_as_long_as_msmtp_follows(length: int, circle: bool) -> None:
+    table = {f"n{number}": (f"n{number + 1}",) for number in range(length - 1)} | {f"n{length - 1}": ("x@h.test",)}
+    assert (aliases.dead_ends(table)["n0"] is None) is circle
+
+
+def test_aliases_that_multiply_are_not_followed_for_ever() -> None:
+    table = {f"n{number}": (f"n{number + 1}",) * 32 for number in range(16)} | {"n16": ("x@h.test",)}
+    assert aliases.dead_ends(table)["n0"] == ()
+    with pytest.raises(aliases.AliasesError, match="more than 10000 recipients"):
+        aliases.expand(table, "n0")

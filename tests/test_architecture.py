@@ -11,7 +11,14 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "msmtp_agent"
 DOCUMENT = PACKAGE.parent / "docs" / "architecture.md"
-MODULES = sorted(PACKAGE.glob("*.py"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """The room of a module: its name behind its package (`checks.tls`; the package itself: `checks`)."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
 
 # Which rooms a room may import; docs/architecture.md says why. What is not named here may not exist.
 ROOMS: dict[str, set[str]] = {
@@ -84,18 +91,24 @@ TOUCHES: dict[str, set[str]] = {
 }
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+def _imports(path: Path) -> Iterator[str]:
     """Rooms as `.name`, everything else by its dotted name."""
-    for node in ast.walk(tree):
+    package = path.parent.relative_to(PACKAGE).parts
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            if node.module:
-                yield f".{node.module}"
-            else:
-                yield from (".__init__" if alias.name.startswith("__") else f".{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield str(node.module)
+            base = (*package, *filter(None, [node.module])) if node.level else tuple(str(node.module).split("."))
+            if not node.level and base[0] != PACKAGE.name:
+                yield str(node.module)
+                continue
+            base = base if node.level else base[1:]
+            for alias in node.names:
+                inner = PACKAGE.joinpath(*base, f"{alias.name}.py")
+                if inner.exists() or not base:
+                    yield "." + ".".join((*base, "__init__" if alias.name.startswith("__") else alias.name))
+                else:
+                    yield "." + ".".join(base)
 
 
 def _used(tree: ast.AST) -> Iterator[str]:
@@ -106,34 +119,34 @@ def _used(tree: ast.AST) -> Iterator[str]:
             yield node.func.id
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=room)
 def test_a_room_imports_and_touches_what_its_row_allows(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    imports = set(_imports(tree))
+    imports = set(_imports(path))
     rooms = {name.removeprefix(".") for name in imports if name.startswith(".")}
-    assert rooms <= ROOMS[path.stem]
-    touched = {name.split(".")[0] for name in imports if not name.startswith(".")} | set(_used(tree))
-    strayed = {name for name, allowed in TOUCHES.items() if name in touched and path.stem not in allowed}
+    assert rooms <= ROOMS[room(path)]
+    used = set(_used(ast.parse(path.read_text())))
+    touched = {name.split(".")[0] for name in imports if not name.startswith(".")} | used
+    strayed = {name for name, allowed in TOUCHES.items() if name in touched and room(path) not in allowed}
     assert strayed == set()
 
 
 def test_the_table_has_no_row_without_a_room_and_allows_nothing_unused() -> None:
-    assert set(ROOMS) == {path.stem for path in MODULES}
+    assert set(ROOMS) == {room(path) for path in MODULES}
     for path in MODULES:
-        imported = {name.removeprefix(".") for name in _imports(ast.parse(path.read_text())) if name.startswith(".")}
-        assert imported == ROOMS[path.stem], path.stem
+        imported = {name.removeprefix(".") for name in _imports(path) if name.startswith(".")}
+        assert imported == ROOMS[room(path)], room(path)
 
 
 def test_every_room_has_its_sentence_in_the_document() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", DOCUMENT.read_text(), re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| ([^|]+) \|", DOCUMENT.read_text(), re.MULTILINE))
     for path in MODULES:
         sentence = ast.get_docstring(ast.parse(path.read_text()))
-        assert sentence, path.stem
-        assert path.stem.startswith("__") or rows[path.stem].strip(), path.stem
-    assert set(rows) == {path.stem for path in MODULES if not path.stem.startswith("__")}
+        assert sentence, room(path)
+        assert room(path).startswith("__") or rows[room(path)].strip(), room(path)
+    assert set(rows) == {room(path) for path in MODULES if not room(path).startswith("__")}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=room)
 def test_a_room_fits_in_a_readers_head_and_a_function_on_a_screen(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= 320
@@ -145,7 +158,7 @@ def test_a_room_fits_in_a_readers_head_and_a_function_on_a_screen(path: Path) ->
 def test_a_parameter_that_carries_a_secret_has_the_secret_type() -> None:
     wanted = {"candidate", "password", "secret"}
     found = [
-        (path.stem, node.name, ast.unparse(parameter.annotation) if parameter.annotation else None)
+        (room(path), node.name, ast.unparse(parameter.annotation) if parameter.annotation else None)
         for path in MODULES
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
@@ -160,4 +173,4 @@ def test_exit_numbers_stand_in_errors_alone() -> None:
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sys.exit", "typer.Exit", "SystemExit"):
-                assert not any(isinstance(argument, ast.Constant) for argument in node.args), path.stem
+                assert not any(isinstance(argument, ast.Constant) for argument in node.args), room(path)

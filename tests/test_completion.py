@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import typer.main
 
+from msmtp_agent.audit_cli import FORMATS
+from msmtp_agent.checks import CATALOGUE
 from msmtp_agent.cli import app
+from msmtp_agent.model import Severity
 from tests.support.sandbox import PROJECT
 from tests.support.view import SYSTEM_PATH
 
@@ -20,6 +23,15 @@ BASH = PROJECT / "completions/bash/msmtp-config"
 ZSH = PROJECT / "completions/zsh/_msmtp-config"
 FISH = PROJECT / "completions/fish/msmtp-config.fish"
 PAGE = PROJECT / "docs/msmtp-config.8"
+IDS = {check.id for check in CATALOGUE}
+# What the audit's options take, where it is one of a few words.
+WORDS = {
+    "--format": set(FORMATS),
+    "--fail-on": {severity.value for severity in Severity},
+    "--only": IDS,
+    "--skip": IDS,
+    "--explain": IDS,
+}
 # Everything that a shell starts here is a program of the machine.
 pytestmark = pytest.mark.programs
 
@@ -55,14 +67,18 @@ def takes_value(verb: str = "") -> set[str]:
 def test_the_truth_is_not_empty() -> None:
     assert {"--password-stdin", "--to", "--help", "-h"} <= options()
     assert options("test") < options()
-    assert set(command().commands) == {"test"}
+    assert {"--format", "--root"} <= options("audit")
+    assert set(command().commands) == {"audit", "test"}
     assert takes_value() == {"--credential", "--to", "--timeout"}
+    assert takes_value("audit") == WORDS.keys() | {"--output", "--root"}
 
 
 def test_help_shows_them() -> None:
-    for verb in ("", *command().commands):
+    verbs = ("", *command().commands)
+    everything = set().union(*map(options, verbs))
+    for verb in verbs:
         text = run(["/usr/bin/python3", "-B", "-m", "msmtp_agent", *verb.split(), "--help"])
-        assert set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", text)) & (options() | {"-h"}) == options(verb)
+        assert set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", text)) & everything == options(verb)
 
 
 # --- the man page
@@ -83,17 +99,25 @@ def flags(text: str) -> set[str]:
     return found
 
 
-def test_the_man_page_tells_every_option() -> None:
-    assert flags(section("OPTIONS")) == options()
-    verb = section("The verb test", "Ss")
-    assert flags(verb) | {"--help", "-h"} == options("test")
+@pytest.mark.parametrize("verb", ["", "audit", "test"])
+def test_the_man_page_tells_every_option(verb: str) -> None:
+    told = flags(section(f"The verb {verb}", "Ss") if verb else section("OPTIONS"))
+    assert told | {"--help", "-h"} == options(verb)
 
 
 def test_the_synopsis_is_whole() -> None:
-    main, verb = section("SYNOPSIS").split(".Cm test")
-    verb, rest = verb.split(".Nm", 1)
-    assert flags(main) | flags(rest) | {"-h"} == options()
-    assert flags(verb) | {"--help", "-h"} == options("test")
+    told: dict[str, set[str]] = {}
+    for line in section("SYNOPSIS").split(".Nm\n")[1:]:
+        verb = re.search(r"^\.Cm (\w+)", line)
+        told.setdefault(verb[1] if verb else "", {"--help", "-h"}).update(flags(line))
+    assert told == {verb: options(verb) for verb in ("", *command().commands)}
+
+
+def test_the_man_page_tells_formats_severities_and_checks() -> None:
+    text = section("The verb audit", "Ss")
+    assert set(re.findall(r"^\.It Cm (\w+)", text, re.MULTILINE)) == WORDS["--format"]
+    assert set(re.findall(r"^\.It Sy (\w+)", text, re.MULTILINE)) == WORDS["--fail-on"]
+    assert set(re.findall(r"--(?:only|skip|explain) ([a-z-]+)", section("EXAMPLES"))) <= IDS
 
 
 def test_the_man_page_is_clean() -> None:
@@ -133,11 +157,12 @@ def fish_offers(*words: str, home: Path) -> set[str]:
 def test_bash_offers_the_options() -> None:
     assert bash_offers("-") == options()
     assert bash_offers("test", "-") == options("test")
+    assert bash_offers("audit", "-") == bash_offers("audit", "") == options("audit")
     assert bash_offers("--json", "--to", "me@example.org", "test", "--") == options("test") - {"-h"}
     assert bash_offers("--pass") == {"--password-stdin"}
 
 
-def test_bash_offers_the_verb() -> None:
+def test_bash_offers_the_verbs() -> None:
     assert bash_offers("") == set(command().commands)
     assert bash_offers("tes") == {"test"}
 
@@ -152,12 +177,52 @@ def test_bash_offers_no_options_for_a_value(option: str) -> None:
     assert bash_offers(option, "-") == set()
 
 
+@pytest.mark.parametrize("option", sorted(WORDS))
+def test_bash_offers_the_words_for_a_value(option: str) -> None:
+    assert bash_offers("audit", option, "") == WORDS[option]
+    first = min(WORDS[option])
+    assert bash_offers("audit", option, first[:-1]) >= {first}
+
+
+@pytest.mark.parametrize("option", ["--only", "--skip"])
+def test_bash_completes_the_last_check_of_a_list(option: str) -> None:
+    assert bash_offers("audit", option, "secret-mode,") == {f"secret-mode,{name}" for name in IDS}
+    assert bash_offers("audit", option, "secret-mode,tls-of") == {"secret-mode,tls-off"}
+
+
+def test_bash_offers_files_and_directories(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").touch()
+    start = f"{tmp_path}/"
+    assert bash_offers("audit", "--output", start) == {f"{tmp_path}/directory", f"{tmp_path}/file"}
+    assert bash_offers("audit", "--root", start) == {f"{tmp_path}/directory"}
+
+
 def test_fish_offers_the_options(tmp_path: Path) -> None:
     long, short = fish_offers("--", home=tmp_path), fish_offers("-", home=tmp_path)
     assert long == options() - {"-h"}
     assert "-h" in short
-    assert fish_offers("test", "--", home=tmp_path) == options("test") - {"-h"}
+    for verb in command().commands:
+        assert fish_offers(verb, "--", home=tmp_path) == options(verb) - {"-h"}
     assert fish_offers("", home=tmp_path) == set(command().commands)
+
+
+@pytest.mark.parametrize("option", sorted(WORDS))
+def test_fish_offers_the_words_for_a_value(option: str, tmp_path: Path) -> None:
+    assert fish_offers("audit", option, "", home=tmp_path) == WORDS[option]
+
+
+@pytest.mark.parametrize("option", ["--only", "--skip"])
+def test_fish_completes_the_last_check_of_a_list(option: str, tmp_path: Path) -> None:
+    assert fish_offers("audit", option, "secret-mode,tls-of", home=tmp_path) == {"secret-mode,tls-off"}
+
+
+def test_fish_offers_files_and_directories(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").touch()
+    start = f"{tmp_path}/"
+    assert fish_offers("audit", "--output", start, home=tmp_path) == {f"{start}directory/", f"{start}file"}
+    assert fish_offers("audit", "--root", start, home=tmp_path) == {f"{start}directory/"}
 
 
 ZSH_DRIVER = """
@@ -180,11 +245,24 @@ def zsh_offers(words: str, directory: Path) -> set[str]:
     text = run(
         ["timeout", "30", "zsh", "-f", "-c", ZSH_DRIVER, "zsh", ZSH.parent, directory / "dump", words], home=directory
     )
-    listed = text.partition(f"msmtp-config {words}")[2]
-    return set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", listed)) - {"--"}
+    return set(re.findall(r"(?<![\w-])(?:--?)?[a-z][a-z0-9-]*", text.partition(f"msmtp-config {words}")[2]))
+
+
+def offered_options(words: str, directory: Path) -> set[str]:
+    return {word for word in zsh_offers(words, directory) if word.startswith("-")}
 
 
 @pytest.mark.slow
 def test_zsh_offers_the_options(tmp_path: Path) -> None:
-    assert zsh_offers("-", tmp_path) >= options()
-    assert zsh_offers("test -", tmp_path) == options("test")
+    assert offered_options("-", tmp_path) >= options()
+    for verb in command().commands:
+        assert offered_options(f"{verb} -", tmp_path) == options(verb)
+
+
+@pytest.mark.slow
+def test_zsh_offers_the_words_for_a_value(tmp_path: Path) -> None:
+    for option, words in WORDS.items():
+        assert zsh_offers(f"audit {option} ", tmp_path) >= words, option
+    # The list itself is shown again, above what may follow.
+    listed = zsh_offers("audit --only secret-mode,tls-", tmp_path) & IDS - {"secret-mode"}
+    assert listed == {name for name in IDS if name.startswith("tls-")}

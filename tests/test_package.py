@@ -14,7 +14,7 @@ import pytest
 
 from msmtp_agent import __version__
 from msmtp_agent.errors import ExitCode
-from tests.package_support import ALIASES, MSMTPRC, SUITES, UNIT, package
+from tests.package_support import ALIASES, AUDIT, MSMTPRC, SUITES, TIMER, UNIT, package
 from tests.support.sandbox import PROJECT
 from tests.support.trees import Machine
 from tests.support.view import SYSTEM_PATH, Completed
@@ -22,6 +22,9 @@ from tests.support.view import SYSTEM_PATH, Completed
 pytestmark = [pytest.mark.root, pytest.mark.tree]
 SECRET = "/etc/msmtp-password"
 LINK = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
+TIMER_LINK = f"/etc/systemd/system/timers.target.wants/{TIMER}"
+METRICS = "/var/lib/prometheus/node-exporter/msmtp-config.prom"
+STAMP = f"/var/lib/systemd/timers/stamp-{TIMER}"
 MODULES = "./usr/lib/python3/dist-packages/msmtp_agent"
 LEFTOVERS = ("/etc/.msmtp-password.msmtp-config", "/etc/.msmtprc.msmtp-config")
 
@@ -81,7 +84,7 @@ def test_contents(deb: Path) -> None:
     # Where Debian 12 builds it, an override for a tag of its lintian is inside.
     assert files - {f"{share}/lintian/overrides/msmtp-agent"} == {
         "./usr/bin/msmtp-config",
-        f"./usr/lib/systemd/system/{UNIT}",
+        *(f"./usr/lib/systemd/system/{unit}" for unit in (UNIT, AUDIT, TIMER)),
         f"{share}/bash-completion/completions/msmtp-config",
         f"{share}/doc/msmtp-agent/changelog.gz",
         f"{share}/doc/msmtp-agent/copyright",
@@ -105,20 +108,24 @@ def test_the_shipped_files_are_the_checkouts(deb: Path, tmp_path: Path) -> None:
     run("dpkg-deb", "--extract", deb, tmp_path)
     shipped = {file.name: file for file in tmp_path.rglob("*") if file.is_file()}
     for source in (
-        "systemd/msmtp-config.service",
+        *(f"systemd/{unit}" for unit in (UNIT, AUDIT, TIMER)),
         "completions/zsh/_msmtp-config",
         "completions/fish/msmtp-config.fish",
     ):
         assert shipped[Path(source).name].read_bytes() == (PROJECT / source).read_bytes()
 
 
-def test_nothing_is_asked_and_nothing_is_started(deb: Path, tmp_path: Path) -> None:
-    """No debconf question can exist, and no script of the package starts a unit."""
+def test_nothing_is_asked_and_the_timer_alone_is_started(deb: Path, tmp_path: Path) -> None:
+    """No debconf question can exist, and no script of the package starts a service."""
     run("dpkg-deb", "--control", deb, tmp_path / "control")
     assert sorted(os.listdir(tmp_path / "control")) == ["control", "md5sums", "postinst", "postrm", "prerm"]
     postinst = (tmp_path / "control/postinst").read_text()
     assert f"deb-systemd-helper enable '{UNIT}'" in postinst
-    assert not re.search(r"deb-systemd-invoke|systemctl.*start|debconf", postinst)
+    assert f"deb-systemd-helper enable '{TIMER}'" in postinst
+    assert re.findall(r"deb-systemd-invoke .*?'(.*)'", postinst) == [TIMER]
+    assert postinst.count("deb-systemd-invoke") == 1
+    assert AUDIT not in postinst
+    assert not re.search(r"systemctl.*start|debconf", postinst)
 
 
 def test_lintian_is_silent(deb: Path) -> None:
@@ -221,8 +228,9 @@ def older(deb: Path, directory: Path) -> Path:
 def test_an_installation_changes_and_starts_nothing(machine: Machine, deb: Path) -> None:
     before = snapshot(machine)
     done = apt(machine, "install", deb)
-    assert changed(before, snapshot(machine)) == {LINK}
-    assert os.readlink(machine.path(LINK)) in (f"/lib/systemd/system/{UNIT}", f"/usr/lib/systemd/system/{UNIT}")
+    assert changed(before, snapshot(machine)) == {LINK, TIMER_LINK}
+    for link, unit in ((LINK, UNIT), (TIMER_LINK, TIMER)):
+        assert os.readlink(machine.path(link)) in (f"/lib/systemd/system/{unit}", f"/usr/lib/systemd/system/{unit}")
     assert machine.leftovers() == {}
     assert not machine.exists("/run/msmtp-config")
     assert "?" not in done.stdout + done.stderr, done.stdout + done.stderr
@@ -255,26 +263,32 @@ def test_upgrade_and_reinstallation_keep_everything(machine: Machine, deb: Path,
         assert changed(before, snapshot(machine)) == set()
 
 
-def test_an_upgrade_leaves_a_disabled_unit_disabled(machine: Machine, deb: Path, tmp_path: Path) -> None:
+def test_an_upgrade_leaves_disabled_units_disabled(machine: Machine, deb: Path, tmp_path: Path) -> None:
     machine.write("/old.deb", older(deb, tmp_path).read_bytes(), mode=0o644)
     apt(machine, "install", "/old.deb")
-    machine.run(["systemctl", "disable", UNIT], check=True)
+    machine.run(["systemctl", "disable", UNIT, TIMER], check=True)
     apt(machine, "install", deb)
     assert not machine.exists(LINK)
+    assert not machine.exists(TIMER_LINK)
 
 
 def test_a_removal_keeps_the_secret_and_a_purge_takes_ours_alone(machine: Machine, deb: Path) -> None:
     before = snapshot(machine)
     apt(machine, "install", deb)
     configure(machine)
-    for name in LEFTOVERS:
-        machine.write(name, "what a killed run left\n")
+    for name in (*LEFTOVERS, METRICS, STAMP):
+        machine.write(name, "what a killed run, or the timer's, left\n")
+    machine.write(f"{METRICS}.theirs", "another program's\n")
     apt(machine, "remove", "msmtp-agent")
     assert machine.read(SECRET) == b"canary\n"
     assert not machine.exists("/usr/bin/msmtp-config")
     assert not machine.exists("/usr/lib/python3/dist-packages/msmtp_agent")
+    # Nobody keeps them true any more; what is alerted on must not stay as it was.
+    assert not machine.exists(METRICS)
     apt(machine, "purge", "msmtp-agent")
     assert changed(before, snapshot(machine)) == set()
+    assert not machine.exists(STAMP)
+    assert machine.exists(f"{METRICS}.theirs")
     assert not machine.exists("/run/msmtp-config")
     assert machine.run(["dpkg-query", "-W", "msmtp-agent"]).returncode != 0
 

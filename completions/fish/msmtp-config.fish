@@ -1,8 +1,21 @@
 # Completion of msmtp-config(8) for fish. Static: nothing is started at TAB.
-set -l main 'not __fish_seen_subcommand_from test'
+set -l main 'not __fish_seen_subcommand_from audit test'
 set -l verb '__fish_seen_subcommand_from test'
+set -l audit '__fish_seen_subcommand_from audit'
+set -l checks \
+    secret-missing secret-type secret-links secret-owner secret-mode secret-acl secret-empty secret-blank \
+    secret-lines secret-carriage-return secret-nul secret-byte-order-mark secret-utf8 secret-encrypted \
+    secret-directories stray-secret stray-config config-missing config-type config-links config-owner \
+    config-mode config-acl config-line-length config-syntax config-default-account config-incomplete \
+    config-placeholder config-inline-password config-secret-command config-two-secret-commands config-shadowed \
+    config-from-override config-from-header config-timeout config-domain config-scram tls-off tls-unchecked \
+    tls-465-starttls tls-587-implicit tls-trust-file tls-trust-expired tls-client-pair tls-client-files \
+    tls-client-expired tls-key-mode aliases-unwired aliases-missing aliases-mode aliases-syntax aliases-root \
+    aliases-default aliases-loop aliases-empty aliases-target aliases-local aliases-in-a-row elsewhere-cloud \
+    elsewhere-config elsewhere-log elsewhere-history
 
 complete -c msmtp-config -f
+complete -c msmtp-config -n $main -a audit -d 'Find every reason why mail is unsafe or will not leave'
 complete -c msmtp-config -n $main -a test -d 'Send a test mail with what is installed'
 
 complete -c msmtp-config -n $main -l password-stdin -d 'Read the password from standard input'
@@ -23,3 +36,15 @@ complete -c msmtp-config -n $verb -l timeout -x -d 'Deadline of every program th
 complete -c msmtp-config -n $verb -l json -d 'Print one JSON object instead of text'
 complete -c msmtp-config -n $verb -l quiet -d 'Print warnings and failures alone'
 complete -c msmtp-config -n $verb -s h -l help -d 'Show the options'
+
+complete -c msmtp-config -n $audit -l format -x -a 'text json nagios prometheus' -d 'How to tell it'
+complete -c msmtp-config -n $audit -l output -r -F -d 'Replace a file by the metrics'
+complete -c msmtp-config -n $audit -l fail-on -x -a 'error warning info' -d 'The mildest finding that counts'
+complete -c msmtp-config -n $audit -l only -x -a "(__fish_complete_list , 'printf %s\\\\n $checks')" -d 'Run these checks alone'
+complete -c msmtp-config -n $audit -l skip -x -a "(__fish_complete_list , 'printf %s\\\\n $checks')" -d 'Leave these checks out'
+complete -c msmtp-config -n $audit -l root -x -a '(__fish_complete_directories)' -d 'Audit the image there'
+complete -c msmtp-config -n $audit -l fix -d 'Repair what has one right answer'
+complete -c msmtp-config -n $audit -l dry-run -d 'Print the plan, and change nothing'
+complete -c msmtp-config -n $audit -l list -d 'Print every check'
+complete -c msmtp-config -n $audit -l explain -x -a "$checks" -d 'Print what a check is about, and what to do'
+complete -c msmtp-config -n $audit -s h -l help -d 'Show the options'

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from inspect import cleandoc
+from shlex import quote
 from typing import NamedTuple
 
 from msmtp_agent.facts import Facts
@@ -71,9 +72,10 @@ class Group:
 
 def rights(path: str, mode: str = "0600") -> str:
     """The remedy for a wrong owner, group or mode of a file of root's."""
-    return f"chown root:root {path} && chmod {mode} {path}"
+    quoted = quote(path)
+    return f"chown root:root {quoted} && chmod {mode} {quoted}"
 
 
 def edit(path: str, line: int, hint: str = "") -> str:
     """The remedy for a line of a file."""
-    return f"sudoedit +{line} {path}" + (f"   # {hint}" if hint else "")
+    return f"sudoedit +{line} {quote(path)}" + (f"   # {hint}" if hint else "")

@@ -5,10 +5,10 @@ import re
 from msmtp_agent.errors import InputOutputError
 from msmtp_agent.facts import Access, Configuration, Fault, Unknown
 from msmtp_agent.host import MSMTPRC, Host
-from msmtp_agent.model import FileKind
+from msmtp_agent.model import FileFacts
 from msmtp_agent.msmtprc import Account, MsmtprcError, parse
 
-_LIMIT = 1 << 20  # bytes of a configuration file that are read
+_LIMIT = 1 << 16  # bytes of a configuration file that are judged
 _QUOTING = (
     (re.compile(r"^unknown command .*", re.DOTALL), "unknown command"),
     (re.compile(r"^invalid argument .* for command (\w+)$", re.DOTALL), r"invalid argument for command \1"),
@@ -18,18 +18,23 @@ _QUOTING = (
 
 def gather(host: Host) -> Configuration:
     """What is known of the configuration. Raises InputOutputError when `/etc/msmtprc` cannot be read."""
-    facts, content = host.read(MSMTPRC, _LIMIT)
-    if facts.kind is not FileKind.REGULAR:
-        return Configuration(Access(facts))
+    facts, content = _read(host, MSMTPRC)
     accounts, fault = _parse(content)
     access = Access(facts, host.acl(MSMTPRC))
     try:
-        own, own_content = host.read(host.root_configuration(), _LIMIT)
+        own, own_content = _read(host, host.root_configuration())
     except InputOutputError as error:
         return Configuration(access, fault, accounts.get("default"), Unknown(error.subject, error.observed))
     own_accounts, own_fault = _parse(own_content)
     shadow = own_accounts.get("default")
     return Configuration(access, fault, accounts.get("default"), own, own_fault, shadow.line if shadow else 0)
+
+
+def _read(host: Host, path: str) -> tuple[FileFacts, bytes]:
+    facts, content = host.read(path, _LIMIT + 1)
+    if len(content) > _LIMIT:
+        raise InputOutputError(path, f"holds more than {_LIMIT} bytes", remedy=f"ls -l {path}")
+    return facts, content
 
 
 def _parse(content: bytes) -> tuple[dict[str, Account], Fault | None]:

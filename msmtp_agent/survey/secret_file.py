@@ -18,16 +18,18 @@ def gather(host: Host) -> SecretFile:
 
 
 def _faults(content: bytes) -> list[str]:
-    """The faults that the checks know by these names."""
+    """The faults that the checks know by these names, of the line that msmtp reads: the first."""
     if not content:
         return ["empty"]
-    line, _, rest = content.partition(b"\n")
+    line, ended, rest = content.partition(b"\n")
+    if ended:
+        line = line.removesuffix(b"\r")  # as msmtp does; without a line feed it sends the carriage return
     found = {
         "blank": not line.strip(),
         "lines": bool(rest.strip()),
-        "carriage return": b"\r" in content.replace(b"\r\n", b"\n"),
-        "NUL": b"\0" in content,
-        "byte order mark": content.startswith(_BOMS),
+        "carriage return": b"\r" in line,
+        "NUL": b"\0" in line,
+        "byte order mark": line.startswith(_BOMS),
         "UTF-8": not _is_utf8(line),
         "encrypted": content.startswith(ENCRYPTED_CREDENTIAL),
     }

@@ -23,12 +23,12 @@ def gather(host: Host, account: Account | None, now: float) -> Files:
     certificate, key = account.get("tls_cert_file"), account.get("tls_key_file")
     return (
         _pem(host, trust, now),
-        _pem(host, certificate, now) if certificate else None,
-        _pem(host, key, now) if key else None,
+        _pem(host, certificate, None) if certificate else None,
+        _pem(host, key, None) if key else None,
     )
 
 
-def _pem(host: Host, path: str, now: float) -> Pem | Unknown:
+def _pem(host: Host, path: str, now: float | None) -> Pem | Unknown:
     if path.startswith("~/"):
         path = host.home() + path[1:]
     try:
@@ -40,8 +40,13 @@ def _pem(host: Host, path: str, now: float) -> Pem | Unknown:
     return Pem(facts, content.count(b"-----BEGIN "), _expires(content, now))
 
 
-def _expires(content: bytes, now: float) -> float | None:
-    """When the last certificate expires; the first that is still good is enough of an answer for a long bundle."""
+def _expires(content: bytes, now: float | None) -> float | None:
+    """When a bundle's last certificate expires: the first that is still good is enough of an answer for a long one.
+
+    Without `now`, the first: a client shows that, and the others are those who have signed it.
+    """
+    if now is None:
+        return next(expiries(content), None)
     last = None
     for expiry in expiries(content):
         if expiry > now:

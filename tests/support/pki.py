@@ -60,6 +60,13 @@ def make_pki(directory: Path) -> Pki:
     return pki
 
 
+def make_authority(days: int) -> bytes:
+    """The certificate (PEM) of an authority nobody has the key of; a negative number of days has passed already."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("Test authority")
+    return _pem(_certificate(name, name, key, key, [], days=days))
+
+
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 

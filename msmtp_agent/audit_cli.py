@@ -1,0 +1,114 @@
+"""The options of `audit` as one value, and what `--list` and `--explain` print."""
+
+import os
+import sys
+from typing import NamedTuple
+
+from .checks import CATALOGUE
+from .errors import AgentError, NotRootError, PluginStatus, UsageError
+from .model import AuditWishes, Severity
+from .printable import printable
+
+FORMATS = ("text", "json", "nagios", "prometheus")
+_SEVERITIES = {severity.value: severity for severity in Severity}
+
+
+class Options(NamedTuple):
+    """The options as they were given."""
+
+    form: str
+    output: str | None
+    fail_on: str | None
+    only: str | None
+    skip: str | None
+    roots: tuple[str, ...]
+    fix: bool
+    dry_run: bool
+
+
+def wishes(given: Options) -> AuditWishes:
+    """What was asked for. Raises UsageError for a wrong value, and for options that exclude each other."""
+    if given.form not in FORMATS:
+        raise _wrong("--format", given.form, FORMATS)
+    if given.fail_on is not None and given.fail_on not in _SEVERITIES:
+        raise _wrong("--fail-on", given.fail_on, tuple(_SEVERITIES))
+    if given.output is not None and given.form != "prometheus":
+        raise UsageError("--output", f"goes with --format prometheus, and the format is {given.form}")
+    if given.dry_run and not given.fix:
+        raise UsageError("--dry-run", "goes with --fix", remedy="msmtp-config audit --fix --dry-run")
+    if given.fix and given.form in ("nagios", "prometheus"):
+        raise UsageError("--fix", f"and --format {given.form} exclude each other")
+    if given.fix and not given.dry_run and os.geteuid() != 0:
+        raise NotRootError("msmtp-config audit --fix", "is not run by root", remedy="sudo msmtp-config audit --fix")
+    checks = _ids("--only", given.only) or frozenset(check.id for check in CATALOGUE)
+    checks -= _ids("--skip", given.skip)
+    if not checks:
+        raise UsageError("--skip", "leaves no check to run")
+    return AuditWishes(
+        roots=tuple(_root(root) for root in given.roots) or ("/",),
+        checks=checks,
+        form=given.form,
+        threshold=_SEVERITIES[given.fail_on] if given.fail_on else None,
+        fix=given.fix,
+        dry_run=given.dry_run,
+        output=os.path.abspath(given.output) if given.output else None,
+    )
+
+
+def _ids(option: str, value: str | None) -> frozenset[str]:
+    """The ids of a comma-separated list; none where the option was not given."""
+    if value is None:
+        return frozenset()
+    known = tuple(check.id for check in CATALOGUE)
+    given = [part.strip() for part in value.split(",")]
+    for name in given:
+        if name not in known:
+            raise _wrong(option, name, known, "msmtp-config audit --list")
+    return frozenset(given)
+
+
+def _wrong(option: str, value: str, known: tuple[str, ...], remedy: str = "") -> UsageError:
+    """The refusal of a value that is none of `known`, with the one that was meant if that can be guessed."""
+    from difflib import get_close_matches  # costs time, and most command lines are right
+
+    near = get_close_matches(value, known, 1)
+    expected = near[0] if near else ", ".join(known) if len(known) < 10 else "the id of a check"
+    return UsageError(option, f"is {value!r}", expected=expected, remedy=remedy or "msmtp-config audit --help")
+
+
+def _root(directory: str) -> str:
+    path = os.path.abspath(directory)
+    if not os.path.isdir(path):
+        raise UsageError("--root", f"{directory} is no directory", expected="the root directory of an image")
+    return path
+
+
+def told(listing: bool, explain: str | None) -> bool:
+    """Whether a question about the catalogue was asked, and is answered now. Raises UsageError for an unknown id."""
+    if not listing and explain is None:
+        return False
+    from .checks import document
+    from .render import say
+
+    if explain is not None:
+        _ids("--explain", explain)
+    say(document.listing() if explain is None else document.explanation(explain), sys.stdout)
+    return True
+
+
+def run(given: Options) -> int:
+    """Audit, and return the exit status; a monitoring plugin says why it cannot, in its one line."""
+    from . import audit_job, interruption, render, render_audit, shield
+
+    try:
+        asked = wishes(given)
+        shield.shield()
+        interruption.install()
+        printer = render_audit.printer(asked.form, threshold=asked.threshold, fixing=asked.fix)
+        return audit_job.run(asked, printer)
+    except AgentError as error:
+        if given.form != "nagios":
+            raise
+        words = printable(error.message).replace("|", "?")  # behind a | stands performance data
+        render.say(f"MSMTP {PluginStatus.UNKNOWN.name} - {words}", sys.stdout)
+        return PluginStatus.UNKNOWN

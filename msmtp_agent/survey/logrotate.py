@@ -1,0 +1,186 @@
+"""The syntax of logrotate's configuration, with the rules of logrotate 3.21 and 3.22 (its `readConfigFile()`)."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+_LONGEST_PATTERN = 2048
+# fmt: off
+_NUMBER = r"\+?(0[xX][0-9a-fA-F]+|[0-9]+)"
+# Directives whose argument is the rest of the line, and what logrotate accepts as one. Where it passes over a missing
+# argument without an error, the pattern takes the empty string.
+_ARGUMENTS = {
+    "rotate": f"-1|{_NUMBER}", "start": _NUMBER, "minage": _NUMBER, "maxage": _NUMBER, "shredcycles": _NUMBER,
+    "size": f"({_NUMBER}[kKMG]?)?", "minsize": f"({_NUMBER}[kKMG]?)?", "maxsize": f"({_NUMBER}[kKMG]?)?",
+    "minutes": r"(0*[1-9][0-9]*)?", "weekly": "0*[0-7]?", "monthly": "(0*[12]?[0-9]|0*3[01])?",
+    "dateformat": ".*", "mail": ".+", "include": ".+", "olddir": r"\S+", "extension": ".+", "addextension": ".+",
+    "compresscmd": r"\S+", "uncompresscmd": r"\S+", "compressext": r"\S+", "compressoptions": ".*",
+    "createolddir": ".*", "tabooext": ".*", "taboopat": ".*", "create": ".*", "su": ".*",
+}
+_PLAIN = frozenset((
+    "compress", "nocompress", "delaycompress", "nodelaycompress", "shred", "noshred", "allowhardlink",
+    "noallowhardlink", "sharedscripts", "nosharedscripts", "copytruncate", "nocopytruncate", "renamecopy",
+    "norenamecopy", "copy", "nocopy", "ifempty", "notifempty", "dateext", "nodateext", "dateyesterday",
+    "nodateyesterday", "datehourago", "nodatehourago", "mailfirst", "maillast", "nocreate", "nocreateolddir",
+    "noolddir", "hourly", "daily", "yearly", "nomail", "missingok", "nomissingok", "ignoreduplicates", "errors",
+))
+# fmt: on
+_SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
+_WORD = re.compile(r"[A-Za-z]+")
+_ENDSCRIPT = re.compile(r"^[ \t]*endscript(?![A-Za-z])", re.MULTILINE)
+_RIGHTS = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s'\"]\S*")
+_BLANK = " \t\n"
+_AFTER_WORD = re.compile(r"[\s=]|\Z")
+
+
+class Event(NamedTuple):
+    """One thing that the text says, in order.
+
+    `set`: a directive and its arguments. `open`: a rule begins, for these patterns. `close`: it ends, and counts.
+    `skipped`: logrotate drops the rule that it is in, for an error. `given up`: the same, and it reads no further;
+    directives of this file do not count then.
+    """
+
+    kind: Literal["set", "open", "close", "skipped", "given up"]
+    line: int
+    name: str = ""
+    words: tuple[str, ...] = ()
+
+
+class _BadRuleError(Exception):
+    """An error for which logrotate drops a rule, or (`whole`) gives the file up."""
+
+    def __init__(self, *, whole: bool = False) -> None:
+        super().__init__(whole)
+        self.whole = whole
+
+
+def read(text: str) -> Iterator[Event]:
+    """What the file says; it can be stopped at any event."""
+    return _Text(text).events()
+
+
+class _Text:
+    """The text of one file and the place in it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._in_rule = False
+        self._counted = (0, 1)  # up to where the lines are counted, and the line there
+
+    def events(self) -> Iterator[Event]:
+        while self._at < len(self._text):
+            sign = self._text[self._at]
+            try:
+                if sign in _BLANK:
+                    self._at += 1
+                elif sign == "#":
+                    self._rest()
+                elif sign.isascii() and sign.isalpha():
+                    yield from self._directive()
+                elif sign in "/\"'~":
+                    yield self._open()
+                elif sign == "}":
+                    yield self._close()
+                else:
+                    raise _BadRuleError
+            except _BadRuleError as bad:
+                if bad.whole or not self._in_rule:
+                    yield Event("given up", self._line())
+                    return
+                yield Event("skipped", self._line())
+                if not self._skip_rule():
+                    yield Event("given up", self._line())
+                    return
+        if self._in_rule:  # logrotate wants no `}` at the end of a file
+            yield Event("close", self._line())
+
+    def _line(self) -> int:
+        start, line = self._counted
+        self._counted = (self._at, line + self._text.count("\n", start, self._at))
+        return self._counted[1]
+
+    def _rest(self) -> str:
+        """The rest of the line, and the place moved to its end."""
+        end = self._text.find("\n", self._at)
+        begin, self._at = self._at, len(self._text) if end < 0 else end
+        return self._text[begin : self._at]
+
+    def _open(self) -> Event:
+        if self._in_rule:
+            raise _BadRuleError
+        end, closing = self._text.find("{", self._at), self._text.find("}", self._at)
+        if end < 0 or 0 <= closing < end:
+            raise _BadRuleError(whole=True)
+        patterns = re.sub(r"^\s*#.*", "", self._text[self._at : end], flags=re.MULTILINE)
+        try:
+            words = shlex.split(patterns)  # as popt's parser does it, as far as paths are concerned
+        except ValueError:
+            raise _BadRuleError(whole=True) from None
+        line = self._line()
+        self._at, self._in_rule = end + 1, True
+        return Event("open", line, words=tuple(word for word in words if len(word) <= _LONGEST_PATTERN))
+
+    def _close(self) -> Event:
+        if not self._in_rule:
+            raise _BadRuleError(whole=True)
+        self._in_rule = False
+        event = Event("close", self._line())
+        self._rest()
+        return event
+
+    def _skip_rule(self) -> bool:
+        """On to the end of a rule with an error: only a `}` that begins a line is one here, and none in a script."""
+        self._in_rule = False
+        self._rest()
+        while self._at < len(self._text):
+            self._at += 1
+            if self._text.startswith("}", self._at):
+                self._at += 1
+                return True
+            word = _WORD.match(self._rest().lstrip(" \t"))
+            if word and word[0] in _SCRIPTS and not self._skip_script():
+                return False
+        return True
+
+    def _skip_script(self) -> bool:
+        end = _ENDSCRIPT.search(self._text, self._at)
+        if end is not None:
+            self._at = end.end()
+        return end is not None
+
+    def _directive(self) -> Iterator[Event]:
+        found = _WORD.match(self._text, self._at)
+        name = found[0] if found else ""
+        self._at += len(name)
+        if not _AFTER_WORD.match(self._text, self._at):
+            raise _BadRuleError
+        if name in _SCRIPTS:
+            if not self._skip_script():
+                raise _BadRuleError(whole=True)
+        elif name in _PLAIN:
+            yield Event("set", self._line(), name)
+            self._at += 1
+        elif name in _ARGUMENTS:
+            yield Event("set", self._line(), name, self._argument(name, self._rest().strip()))
+        else:
+            self._rest()  # logrotate warns of an unknown directive, and passes over its line
+
+    def _argument(self, name: str, argument: str) -> tuple[str, ...]:
+        if name in ("create", "su"):
+            words = tuple(found.strip("'\"") for found in _RIGHTS.findall(argument))
+            mode = words[0] if len(words) in (1, 3) else "0"
+            if len(words) > 3 or not re.fullmatch("[0-7]+", mode) or (name == "su" and len(words) != 2):
+                raise _BadRuleError
+            return words
+        argument = argument.removeprefix("=").lstrip()
+        if not re.fullmatch(_ARGUMENTS[name], argument):
+            # Of two directives a bad argument is worse than of the others.
+            raise _BadRuleError(whole=name in ("weekly", "monthly"))
+        if name in ("tabooext", "taboopat"):
+            if self._in_rule:
+                raise _BadRuleError
+            return tuple(re.split(r"[\s,]+", argument.replace("+", "+ ", 1) if argument[:1] == "+" else argument))
+        return (argument,)

@@ -1,0 +1,242 @@
+"""Every regular file below a directory, and its bytes: bounded in files, bytes, depth and time; no link is followed."""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from msmtp_agent.errors import InputOutputError
+from msmtp_agent.host import Host
+
+# Debian's own /etc has about 200 files, a grown one some thousands; a full search of each takes a few ms.
+_MOST_FILES = 20_000  # and directories, of one sweep
+_MOST_BYTES = 256 << 20  # of one sweep; searching them takes about 0.1 s
+_MOST_OF_ONE = 64 << 20  # bytes of one file, packed or unpacked
+_SECONDS = 0.35  # of one sweep: an audit has four, and is to end within 2 s whatever it meets
+_DEEPEST = 64  # directories below each other: one descriptor is held open for each
+_MOST_NAMED = 8  # of what was left out
+_PIECE = 1 << 20
+# The kernel refuses what is no directory before it opens it: a FIFO that takes the name's place cannot block.
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Looked at before it is opened and again afterwards; should it be swapped in between, then nothing blocks either.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_GZIP = b"\x1f\x8b\x08"
+_OTHERWISE_PACKED = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
+_PACKED = (_GZIP, *_OTHERWISE_PACKED)
+
+Choice = Callable[[str, os.stat_result], bool]
+
+
+class Found(NamedTuple):
+    """A regular file that is open for reading until the next one is asked for."""
+
+    path: str
+    stat: os.stat_result
+    descriptor: int
+
+
+class _Level(NamedTuple):
+    """A directory on the way down, open, and those of its directories that are still to be entered."""
+
+    descriptor: int
+    path: str
+    below: list[str]
+
+
+class Sweep:
+    """What one search may still use up, and what it had to leave out, whose paths go through `redact`."""
+
+    def __init__(self, host: Host, redact: Callable[[str], str] = str) -> None:
+        self._host = host
+        self._redact = redact
+        self._files = _MOST_FILES
+        self._bytes = _MOST_BYTES
+        self._end = time.monotonic() + _SECONDS
+        self._ended = False
+        self._left_out: list[str] = []
+        self._unnamed = 0
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What could not be searched, and why: the first few, and how many more."""
+        return (*self._left_out, f"and {self._unnamed} more") if self._unnamed else tuple(self._left_out)
+
+    def leave_out(self, path: str, why: str) -> None:
+        """Something was not searched, or not to its end."""
+        if len(self._left_out) < _MOST_NAMED:
+            self._left_out.append(f"{self._redact(path)} ({why})")
+        else:
+            self._unnamed += 1
+
+    def below(self, top: str, choose: Choice) -> Iterator[Found]:
+        """The regular files below the directory `top`, at any depth; none where it is missing or no directory.
+
+        `choose` is asked of each regular file whether it is wanted, and of each directory whether to enter it, with
+        its path and facts. A link is neither. Another file system is entered when it is a disk's own.
+        """
+        try:
+            descriptor = self._host.open_directory(top)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            self.leave_out(top, str(error.strerror))
+            return
+        way = [_Level(descriptor, top, [])]
+        try:
+            device = os.fstat(descriptor).st_dev
+            yield from self._scan(way[-1], choose)
+            while way:
+                level = way[-1]
+                if level.below and not self._spent(level.path):
+                    if self._enter(way, level.below.pop(), device):
+                        yield from self._scan(way[-1], choose)
+                else:
+                    os.close(way.pop().descriptor)
+        finally:
+            for level in way:
+                os.close(level.descriptor)
+
+    def _spent(self, path: str) -> bool:
+        """Whether the sweep has come to its end, in `path`; that is said once."""
+        if self._files <= 0:
+            why = f"{_MOST_FILES} files"
+        elif self._bytes <= 0:
+            why = f"{_MOST_BYTES >> 20} MiB"
+        elif time.monotonic() >= self._end:
+            why = f"{_SECONDS} s"
+        else:
+            return False
+        if not self._ended:
+            self.leave_out(path, f"the search ended here after {why}")
+        self._ended = True
+        return True
+
+    def _enter(self, way: list[_Level], name: str, device: int) -> bool:
+        """Go down one directory, unless that is too deep or not a disk's."""
+        above = way[-1]
+        path = f"{above.path}/{name}"
+        if len(way) >= _DEEPEST:
+            self.leave_out(path, f"more than {_DEEPEST} directories deep")
+            return False
+        try:
+            descriptor = os.open(name, _DIRECTORY, dir_fd=above.descriptor)
+        except (FileNotFoundError, NotADirectoryError):  # it has vanished, or something else has come: not below here
+            return False
+        except OSError as error:
+            self.leave_out(path, str(error.strerror))
+            return False
+        found = os.fstat(descriptor).st_dev
+        if found != device and os.major(found) == 0:
+            # Such devices are no disk's: proc and its like, FUSE and the network, where a read may wait for ever.
+            self.leave_out(path, "another file system")
+            os.close(descriptor)
+            return False
+        way.append(_Level(descriptor, path, []))
+        return True
+
+    def _scan(self, level: _Level, choose: Choice) -> Iterator[Found]:
+        """The wanted files of one directory; the directories to enter are put on its list."""
+        try:
+            with os.scandir(level.descriptor) as entries:
+                for entry in entries:
+                    if self._spent(level.path):
+                        return
+                    yield from self._entry(level, entry, choose)
+        except OSError as error:
+            self.leave_out(level.path, str(error.strerror))
+
+    def _entry(self, level: _Level, entry: "os.DirEntry[str]", choose: Choice) -> Iterator[Found]:
+        directory = entry.is_dir(follow_symlinks=False)
+        if not directory and not entry.is_file(follow_symlinks=False):
+            return
+        path = f"{level.path}/{entry.name}"
+        try:
+            if not choose(path, entry.stat(follow_symlinks=False)):
+                return
+            self._files -= 1
+            if directory:
+                level.below.append(entry.name)
+                return
+            descriptor = os.open(entry.name, _FILE, dir_fd=level.descriptor)
+        except FileNotFoundError:  # it has vanished since it was listed
+            return
+        except OSError as error:
+            self.leave_out(path, str(error.strerror))
+            return
+        try:
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode):
+                yield Found(path, found, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def contents(self, file: Found) -> Iterator[bytes]:
+        """The bytes of a file in pieces, in order; unpacked where gzip has packed them, one NUL for each hole.
+
+        What is left out is noted. Never raises.
+        """
+        left = _MOST_OF_ONE
+        try:
+            for piece in _pieces(file):
+                if left <= 0 or self._bytes <= 0 or time.monotonic() >= self._end:
+                    self.leave_out(file.path, f"all but its first {(_MOST_OF_ONE - left) >> 20} MiB")
+                    return
+                left -= len(piece)
+                self._bytes -= len(piece)
+                yield piece
+        except InputOutputError as error:
+            self.leave_out(file.path, error.observed)
+
+
+def _pieces(file: Found) -> Iterator[bytes]:
+    """Raises InputOutputError when the file cannot be read or unpacked to its end."""
+    try:
+        first = os.read(file.descriptor, min(file.stat.st_size, _PIECE))
+        if first.startswith(_PACKED):
+            yield from _unpacked(file, first)
+            return
+        yield first
+        if file.stat.st_size > len(first):
+            yield from _rest(file, len(first))
+    except OSError as error:
+        raise InputOutputError(file.path, str(error.strerror)) from None
+
+
+def _rest(file: Found, offset: int) -> Iterator[bytes]:
+    """What follows up to the size that the file had: one that grows as fast as it is read has an end all the same."""
+    while offset < file.stat.st_size:
+        try:
+            data = os.lseek(file.descriptor, offset, os.SEEK_DATA)
+        except OSError:
+            return  # nothing but a hole follows (ENXIO)
+        if data > offset:
+            # A hole is not read: /var/log/lastlog has gigabytes of them.
+            yield b"\0"
+            offset = data
+        piece = os.read(file.descriptor, min(_PIECE, file.stat.st_size - offset))
+        if not piece:
+            return
+        yield piece
+        offset += len(piece)
+
+
+def _unpacked(file: Found, packed: bytes) -> Iterator[bytes]:
+    """The content of a gzip file, at most `_PIECE` bytes at a time whatever they unpack to."""
+    import zlib
+
+    for magic, name in _OTHERWISE_PACKED.items():
+        if packed.startswith(magic):
+            raise InputOutputError(file.path, f"packed with {name}")
+    try:
+        unpacker = zlib.decompressobj(wbits=31)
+        while packed:
+            yield unpacker.decompress(packed, _PIECE)
+            packed = unpacker.unconsumed_tail or unpacker.unused_data
+            if unpacker.eof:  # another member may follow; zeros are padding
+                packed = packed.lstrip(b"\0")
+                unpacker = zlib.decompressobj(wbits=31)
+            packed = packed or os.read(file.descriptor, _PIECE)
+        yield unpacker.flush()
+    except zlib.error:
+        raise InputOutputError(file.path, "damaged gzip") from None
