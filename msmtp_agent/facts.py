@@ -154,38 +154,56 @@ class History(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """Somebody other than root whose mail leaves this host: the user, and the file that says so."""
+    """A user other than root whose cron job's output is mailed, and the first line that says so."""
 
     user: str
     path: str
     line: int = 0
+    uid: int = -1
+    gids: frozenset[int] = frozenset()
 
 
 class Unit(NamedTuple):
-    """A service that sends mail: its name, the file that sets what matters, its user, and NoNewPrivileges=."""
+    """A service that sends mail: its name, the file that sets what matters, its user, and NoNewPrivileges=.
+
+    `uid` is -1 where `/etc/passwd` does not have the user, `because` the setting that forbids new privileges; a unit
+    that `may` send does so only where it was told to.
+    """
 
     name: str
     path: str
     user: str = ""
     no_new_privileges: bool = False
+    uid: int = 0
+    gids: frozenset[int] = frozenset()
+    because: str = ""
+    may: bool = False
 
 
 class MailTo(NamedTuple):
-    """A MAILTO= of a crontab: where it stands, and the recipients as sendmail gets them."""
+    """A MAILTO= of a crontab: where it stands, and the recipients that msmtp makes of it.
+
+    There are none where cron has `refused` it: then the output of the jobs is lost.
+    """
 
     path: str
     line: int
     recipients: tuple[str, ...]
+    refused: bool = False
 
 
 class Senders(NamedTuple):
-    """Who sends mail on this host; `configured` are users with a msmtp configuration of their own."""
+    """Who sends mail on this host; `configured` are users with a msmtp configuration of their own.
+
+    What was left out, crontabs and unit files apart, as `path (why)`.
+    """
 
     cron: tuple[Sender, ...] = ()
     units: tuple[Unit, ...] = ()
     mailto: tuple[MailTo, ...] = ()
     configured: frozenset[str] = frozenset()
     left_out: tuple[str, ...] = ()
+    units_left_out: tuple[str, ...] = ()
 
 
 class Programs(NamedTuple):
@@ -198,14 +216,33 @@ class Programs(NamedTuple):
     helpers: tuple[FileFacts, ...] = ()
 
 
+class Refused(NamedTuple):
+    """Something that the account uses and the profile refuses: the setting, its line, and the path (links followed).
+
+    `wanted` are the letters of the permission. `mend` is where the profile has to be edited when no local addition
+    helps: a file and a line; `deny`: at a rule that denies it.
+    """
+
+    setting: str
+    line: int
+    path: str
+    wanted: str
+    mend: tuple[str, int] | None = None
+    deny: bool = False
+
+
 class AppArmor(NamedTuple):
-    """msmtp's profile when it is on: what the account uses and it refuses, each with the line that helps."""
+    """msmtp's profile: whether it is in force (`why_not`), and what of the account it refuses.
+
+    `shell` is the one that starts the secret command.
+    """
 
     enforced: bool = False
     why_not: str = ""
-    command: tuple[str, str] | None = None
-    trust: tuple[str, str] | None = None
-    log: tuple[str, str] | None = None
+    shell: str = ""
+    command: Refused | Unknown | None = None
+    files: tuple[Refused, ...] | Unknown = ()
+    log: Refused | Unknown | None = None
 
 
 class Search(NamedTuple):

@@ -28,6 +28,7 @@ _KINDS = {
     stat.S_IFCHR: FileKind.CHARACTER,
     stat.S_IFBLK: FileKind.BLOCK,
 }
+_MOST_LINKS = 40  # as the kernel
 _MOST_NAMES = 200_000  # of a directory that is listed
 _IMMUTABLE = 0x30  # FS_IMMUTABLE_FL and FS_APPEND_FL (linux/fs.h)
 _GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS
@@ -170,6 +171,33 @@ class Host:
                     return False
                 raise _cannot_read(path, error) from None
             return bool(int.from_bytes(flags[:4], sys.byteorder) & _IMMUTABLE)
+
+    def resolve(self, path: str) -> str:
+        """The host's own path of what `path` leads to, links followed; of what is missing, where it would be made.
+
+        Raises InputOutputError.
+        """
+        for _ in range(_MOST_LINKS):
+            with self._handle(path, follow=True) as (descriptor, facts):
+                if facts.kind is not FileKind.MISSING:
+                    return self._place(descriptor)
+            above, _, name = path.rstrip("/").rpartition("/")
+            target = self.inspect(path).target
+            if not target:
+                return f"{self.resolve(above or '/').rstrip('/')}/{name}" if name else "/"
+            path = os.path.join(above or "/", target)
+        raise _cannot_read(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
+
+    def _place(self, descriptor: int) -> str:
+        """Where an open file stands, as the kernel says it."""
+        place = os.readlink(f"/proc/self/fd/{descriptor}")
+        if not self.live:
+            root = self._open("/", follow=True)
+            try:
+                place = place.removeprefix(os.readlink(f"/proc/self/fd/{root}"))
+            finally:
+                os.close(root)
+        return place or "/"
 
     def open_directory(self, path: str) -> int:
         """A descriptor of a directory, through which `files` writes. Raises OSError."""

@@ -193,6 +193,27 @@ def parse(content: bytes) -> dict[str, Account]:
     return accounts
 
 
+def refusal(account: Account) -> str:
+    """Why msmtp would not use an account although every line of it is right, in its own words; empty if it would.
+
+    What stands last, as its `check_account()` has it. (That without `host` is told elsewhere as well.)
+    """
+    key, certificate = account.get("tls_key_file"), account.get("tls_cert_file")
+    # An empty `tls_trust_file` is no file; without the command it is the system's.
+    trust = account.get("tls_trust_file") or "tls_trust_file" not in account.settings
+    if not (account.get("host") or account.get("socket")):
+        return "host not set"
+    if key and not certificate:
+        return "tls_key_file requires tls_cert_file"
+    if certificate and not key:
+        return "tls_cert_file requires tls_key_file"
+    if account.uses_tls and not (trust or account.get("tls_fingerprint") or account.get("tls_certcheck") == "off"):
+        return "tls requires either tls_trust_file or tls_fingerprint or a disabled tls_certcheck"
+    if account.get("tls_crl_file") and not trust:
+        return "tls_crl_file requires tls_trust_file"
+    return ""
+
+
 def _lines(content: bytes) -> list[tuple[int, tuple[str, str]]]:
     """The commands of the file with their line numbers, blank lines and comments left out."""
     commands = []

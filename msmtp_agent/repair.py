@@ -278,7 +278,8 @@ def _takes_rule(host: Host, directory: FileFacts) -> bool:
 
     Where others than root can write it wants to be told as whom (`su`), and there is no one right answer to that.
     """
-    if directory.kind is not FileKind.DIRECTORY:
+    rules = host.inspect(LOGROTATE.rpartition("/")[0], follow=True)
+    if (rules.kind, directory.kind) != (FileKind.DIRECTORY, FileKind.DIRECTORY):
         return False
     content = host.read(_LOGROTATE_CONF, _LIMIT, follow=True)[1]
     if not re.search(rb"^[ \t]*include[ \t]+/etc/logrotate\.d/?[ \t]*$", content, re.MULTILINE):

@@ -55,6 +55,11 @@ def in_force(account: msmtprc.Account) -> dict[str, str]:
     found["tls"] = "on" if account.uses_tls else "off"
     found["auth"] = {"on": "choose", "off": "none"}.get(account.method, account.method.upper())
     found["tls_starttls"] = "off" if account.get("tls_starttls") == "off" else "on"
+    found["tls_certcheck"] = "off" if account.get("tls_certcheck") == "off" else "on"
+    for name in ("tls_fingerprint", "tls_key_file", "tls_cert_file", "tls_crl_file"):
+        found[name] = account.get(name) or "(not set)"
+    seconds = account.get("timeout")
+    found["timeout"] = "off" if seconds in ("", "off") else f"{int(seconds, 0)} seconds"
     return found
 
 

@@ -6,7 +6,7 @@ from shlex import quote
 from msmtp_agent.facts import Facts, NotApplicableError, Pem, known
 from msmtp_agent.host import MSMTPRC
 from msmtp_agent.model import FileKind
-from msmtp_agent.msmtprc import Account
+from msmtp_agent.msmtprc import Account, refusal
 from msmtp_agent.readiness import WITHOUT_PASSWORD, is_loopback
 
 from .check import ERROR, WARNING, Flaw, Group, edit, rights
@@ -101,6 +101,22 @@ def submission_with_implicit_tls(facts: Facts) -> Iterator[Flaw]:
         yield Flaw(MSMTPRC, f"port {account.port} with TLS from the start", "STARTTLS", remedy, line)
 
 
+@CHECKS("tls-no-trust", ERROR, "config-default-account")
+def no_trust(facts: Facts) -> Iterator[Flaw]:
+    """The default account has nothing to judge the server's certificate by.
+
+    An empty `tls_trust_file` takes the system's certificates away. With TLS on and neither a fingerprint nor
+    `tls_certcheck off`, or with `tls_crl_file`, msmtp refuses the account (status 78).
+
+    Remove the empty line, or name a file.
+    """
+    account = account_of(facts)
+    words = refusal(account)
+    if "tls_trust_file" in words:
+        line = account.line_of("tls_trust_file")
+        yield Flaw(MSMTPRC, words, "`tls_trust_file system`", edit(MSMTPRC, line, "tls_trust_file system"), line)
+
+
 @CHECKS("tls-trust-file", ERROR, "config-default-account")
 def trust_file(facts: Facts) -> Iterator[Flaw]:
     """The file of trusted certificates is missing, is no file, or holds no certificate.
@@ -140,11 +156,11 @@ def trust_expired(facts: Facts) -> Iterator[Flaw]:
 def client_pair(facts: Facts) -> Iterator[Flaw]:
     """A client certificate is configured without its key, or a key without its certificate.
 
-    msmtp refuses to start with one of `tls_cert_file` and `tls_key_file` alone (status 78).
+    msmtp refuses an account with one of `tls_cert_file` and `tls_key_file` alone (status 78), even where TLS is off.
 
     Name both, or none.
     """
-    account = _encrypted(facts)
+    account = account_of(facts)
     present = [command for command in ("tls_cert_file", "tls_key_file") if account.get(command)]
     if len(present) == 1:
         other = "tls_key_file" if present == ["tls_cert_file"] else "tls_cert_file"

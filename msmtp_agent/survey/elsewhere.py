@@ -61,7 +61,7 @@ class Sought:
         return bool(self._secrets)
 
     def redact(self, path: str) -> str:
-        """A path without them: a file may have one for its name. (To hide a short one would tell that it is one.)"""
+        """A path without them: a file may have one for its name; but to hide a short one would tell that it is one."""
         for secret in self._secrets:
             if len(secret.reveal()) >= _SHORT:
                 path = secret.redact(path)
@@ -119,7 +119,10 @@ def _of_cloud_init(path: str) -> bool:
 
 def _secrets(content: bytes, account: Account | None) -> Iterator[Secret]:
     """What msmtp takes from the secret file (its first line, up to a NUL), and an inline password."""
-    line = content.partition(b"\n")[0].removesuffix(b"\r").partition(b"\0")[0][:MAXIMUM]
+    line, feed, _ = content.partition(b"\n")
+    if feed:
+        line = line.removesuffix(b"\r")  # without a line feed behind it, msmtp sends it
+    line = line.partition(b"\0")[0][:MAXIMUM]
     inline = account.get("password").encode("utf-8", "surrogateescape") if account else b""
     return (Secret(value) for value in (line, inline) if value.strip())
 

@@ -115,7 +115,7 @@ class Policy:
         return denied is None and set(wanted) <= set(given), denied
 
     def execution(self, profile: Profile, path: str, *, owned: bool) -> tuple[Rule | None, Place | None]:
-        """The rule under which the profile's program may start another; None and where a rule denies it, if one does."""
+        """The rule under which the profile's program may start another; if none, where a rule denies it."""
         allowed, denied = self.allows(profile, path, "x", owned=owned)
         if not allowed:
             return None, denied

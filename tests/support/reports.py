@@ -13,16 +13,18 @@ CHMOD = "chown root:root /etc/msmtp-password && chmod 0600 /etc/msmtp-password"
 HOSTILE = "/etc/\n\r\x1b]0;owned\x07\x1b[31m\u2028\u202e[bold]|\"'\\\udcff\u00e9"
 
 
-def found(name: str, severity: Severity = ERROR, **fields: str | int) -> CheckResult:
+def found(
+    name: str,
+    severity: Severity = ERROR,
+    *,
+    path: str = "/etc/msmtp-password",
+    observed: str = "is 0644 root:root",
+    expected: str = "0600 root:root",
+    remedy: str = CHMOD,
+    line: int = 0,
+) -> CheckResult:
     """A check that has found something: by default, that the secret file has the wrong mode."""
-    usual: dict[str, str | int] = {
-        "path": "/etc/msmtp-password",
-        "observed": "is 0644 root:root",
-        "expected": "0600 root:root",
-        "remedy": CHMOD,
-        "line": 0,
-    }
-    finding = Finding(name, severity, **{**usual, **fields})  # type: ignore[arg-type]  # as the table above has them
+    finding = Finding(name, severity, path, observed, expected, remedy, line)
     return CheckResult(name, Verdict.FAILED, "", (finding,))
 
 

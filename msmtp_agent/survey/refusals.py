@@ -1,0 +1,118 @@
+"""What an AppArmor profile refuses of an account: the secret command, the files that msmtp reads, and the log."""
+
+from msmtp_agent.facts import Refused
+from msmtp_agent.host import Host
+from msmtp_agent.model import FileKind
+from msmtp_agent.msmtprc import Account
+
+from . import commands
+from .globs import is_exact
+from .profile import BASE, Place, Policy, Profile, Rule
+from .trust import SYSTEM_TRUST
+
+_LOCAL = f"{BASE}/local/usr.bin.msmtp"
+_SHELL = ("/bin/sh", "/usr/bin/dash")  # and what it is on Debian, for an image without one
+
+
+class Asked:
+    """What one account needs, asked of the profile."""
+
+    def __init__(self, host: Host, policy: Policy, profile: Profile, account: Account) -> None:
+        self._host = host
+        self._policy = policy
+        self._profile = profile
+        self._account = account
+        shell, usual = _SHELL
+        self.shell = host.resolve(shell) if self._exists(shell) else usual
+
+    def _exists(self, path: str) -> bool:
+        return self._host.inspect(path, follow=True).kind is not FileKind.MISSING
+
+    def _owned(self, path: str) -> bool:
+        """Whether rules for the owner count: system mail is root's. A file that is still to be made is the maker's."""
+        return self._host.inspect(path, follow=True).uid == 0
+
+    def log(self) -> Refused | None:
+        """The log, that msmtp appends to and locks."""
+        path = self._path("logfile")
+        return self._file("logfile", path, "ak") if path else None
+
+    def files(self) -> tuple[Refused, ...]:
+        """The files that msmtp reads: of TLS, and the aliases."""
+        account = self._account
+        wanted: dict[str, str] = {"aliases": self._path("aliases")}
+        if account.uses_tls:
+            certificate, key = self._path("tls_cert_file"), self._path("tls_key_file")
+            if certificate and key:
+                wanted |= {"tls_cert_file": certificate, "tls_key_file": key}
+            if account.get("tls_certcheck") != "off" and not account.get("tls_fingerprint"):
+                system = account.get("tls_trust_file") in ("", "system")
+                wanted["tls_trust_file"] = SYSTEM_TRUST if system else self._path("tls_trust_file")
+                wanted["tls_crl_file"] = self._path("tls_crl_file")
+        refused = (self._file(name, path, "r") for name, path in wanted.items() if path and self._exists(path))
+        return tuple(one for one in refused if one)
+
+    def _path(self, command: str) -> str:
+        """The absolute path that the setting names, or the empty string."""
+        path = self._account.get(command)
+        if path.startswith("~/"):
+            path = self._host.home() + path[1:]
+        return path if path.startswith("/") else ""
+
+    def _file(self, setting: str, path: str, wanted: str) -> Refused | None:
+        resolved = self._host.resolve(path)
+        allowed, denied = self._policy.allows(self._profile, resolved, wanted, owned=self._owned(resolved))
+        return None if allowed else self._refused(setting, resolved, wanted.replace("a", "w"), denied)
+
+    def _refused(
+        self, setting: str, path: str, wanted: str, denied: Place | None, mend: Place | None = None
+    ) -> Refused:
+        extensible = _LOCAL in self._profile.included
+        place = denied or mend or (None if extensible else self._profile.place)
+        at = (place.path, self._policy.line(place)) if place else None
+        return Refused(setting, self._account.line_of(setting), path, wanted, at, denied is not None)
+
+    # --- the secret command
+
+    def command(self) -> Refused | None:
+        """What the profile refuses of the secret command: its shell, a program, or a file that the shell opens."""
+        account = self._account
+        line = account.get("passwordeval")
+        if not line or account.get("password") or account.method == "off":
+            return None
+        rule, denied = self._execution(self._profile, self.shell)
+        if rule is None:
+            return self._refused("passwordeval", self.shell, "x", denied)
+        inside = self._inside(rule)
+        if inside is None:
+            return None
+        started = commands.read(line)
+        for program in started.programs:
+            path = self._host.resolve(self._find(program))
+            rule_of_program, denied = self._execution(inside, path)
+            if rule_of_program is None:
+                # A second rule for the very path of the shell would contradict the first.
+                mend = inside.place if is_exact(rule.pattern) else None
+                return self._refused("passwordeval", path, "x", denied, mend)
+        for name, wanted in started.opened:
+            path = self._host.resolve(name)
+            allowed, denied = self._policy.allows(inside, path, wanted, owned=self._owned(path))
+            if not allowed:
+                return self._refused("passwordeval", path, wanted, denied, inside.place)
+        return None
+
+    def _execution(self, profile: Profile, path: str) -> tuple[Rule | None, Place | None]:
+        return self._policy.execution(profile, path, owned=self._owned(path))
+
+    def _inside(self, rule: Rule) -> Profile | None:
+        """The profile that the shell gets, or None where it is none of this file's: then nothing is known of it."""
+        if "c" in rule.modes.lower():
+            return self._policy.child(self._profile, rule, self.shell)
+        return self._profile if rule.modes.lower() == "i" else None
+
+    def _find(self, program: str) -> str:
+        """The program that the shell finds for a word; where it finds none, the one that it would be on Debian."""
+        if "/" in program:
+            return program if program.startswith("/") else f"/{program}"
+        paths = [f"{directory}/{program}" for directory in commands.PATH]
+        return next((path for path in paths if self._exists(path)), f"/usr/bin/{program}")

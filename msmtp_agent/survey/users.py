@@ -1,0 +1,56 @@
+"""The users and groups of a host, from its own `/etc/passwd` and `/etc/group`: no other source is asked."""
+
+from typing import NamedTuple
+
+from msmtp_agent.host import Host
+
+_LIMIT = 1 << 20  # bytes of each that are read
+NOBODY_KNOWN = -1  # the number of a user or a group that these files do not have
+
+
+class User(NamedTuple):
+    """One user: name, number, groups, home."""
+
+    name: str
+    uid: int
+    gids: frozenset[int] = frozenset()
+    home: str = ""
+
+
+class Users:
+    """Whom a name or a number means on this host."""
+
+    def __init__(self, host: Host) -> None:
+        """Read both files. Raises InputOutputError."""
+        self._rows = {row[0]: row for row in _rows(host, "/etc/passwd", 7)}
+        self._groups: dict[str, int] = {}
+        self._members: dict[str, set[int]] = {}
+        for name, _, number, members in _rows(host, "/etc/group", 4):
+            gid = _number(number)
+            self._groups[name] = gid
+            for member in members.split(","):
+                self._members.setdefault(member, set()).add(gid)
+
+    def find(self, name: str) -> User | None:
+        """The user with this name, or with this number in digits."""
+        row = self._rows.get(name)
+        if row is None and name.isdecimal():
+            row = next((other for other in self._rows.values() if other[2] == name), None)
+        if row is None:
+            return None
+        gids = {_number(row[3]), *self._members.get(row[0], ())}
+        return User(row[0], _number(row[2]), frozenset(gids), row[5].rstrip("/"))
+
+    def group(self, name: str) -> int:
+        """The number of this group."""
+        return self._groups.get(name, _number(name))
+
+
+def _rows(host: Host, path: str, fields: int) -> list[list[str]]:
+    content = host.read(path, _LIMIT, follow=True)[1].decode("utf-8", "surrogateescape")
+    rows = [line.split(":") for line in content.split("\n")]
+    return [row for row in rows if len(row) == fields]
+
+
+def _number(digits: str) -> int:
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else NOBODY_KNOWN

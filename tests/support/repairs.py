@@ -1,0 +1,92 @@
+"""What the tests of `--fix` share: reports that say what is to be mended, and a run of the repairs in a sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from msmtp_agent.facts import AliasFile, Facts, Log, Unknown
+from msmtp_agent.host import ALIASES, MSMTPRC, SECRET
+from msmtp_agent.model import CheckResult, FileFacts, FileKind, Finding, Repair, Report, Severity, Verdict
+from tests.support.sandbox import Sandbox
+from tests.support.view import Completed
+
+LOG = "/var/log/msmtp.log"
+LOGROTATE = "/etc/logrotate.d/msmtp"
+NOW = 1763812800.0  # 2025-11-22 12:00:00 UTC
+BACKUP = "/etc/msmtprc.2025-11-22T120000Z.bak"
+PLACES = {"secret": SECRET, "config": MSMTPRC, "aliases": MSMTPRC, "log": LOG}  # where a check finds what it finds
+NOTHING = Unknown("/", "not gathered")
+SENDING = AliasFile(FileFacts(ALIASES, FileKind.REGULAR, mode=0o644), None, {"root": ("me@acme.test",)})
+
+
+def log_at(path: str) -> Log:
+    """A log that no rule covers, in a directory of root's alone."""
+    directory = FileFacts(os.path.dirname(path), FileKind.DIRECTORY, mode=0o755)
+    return Log(FileFacts(path, FileKind.REGULAR, mode=0o644), directory)
+
+
+def facts(root: str = "/", aliases: AliasFile = SENDING, log: Log | None = None, now: float = NOW) -> Facts:
+    """What the repairs look at."""
+    return Facts(
+        root, root == "/", now, secret=NOTHING, configuration=NOTHING, aliases=aliases, log=log or log_at(LOG)
+    )
+
+
+def report(*ids: str, **elsewhere: str) -> Report:
+    """A report in which these checks have failed; `elsewhere` are checks (with `_`) that found something at a path."""
+    places = {name: PLACES[name.partition("-")[0]] for name in ids}
+    places |= {name.replace("_", "-"): path for name, path in elsewhere.items()}
+    found = (Finding(name, Severity.ERROR, path, "seen", "right", "true") for name, path in places.items())
+    return Report("/", "acme", NOW, tuple(CheckResult(one.id, Verdict.FAILED, "", (one,)) for one in found))
+
+
+class Told(NamedTuple):
+    """A run of the repairs as a program: what it told of each, and the message of the error that it ended with."""
+
+    completed: Completed
+    repairs: tuple[Repair, ...]
+    error: str
+    remedy: str
+
+    @property
+    def done(self) -> dict[str, bool]:
+        """Whether it says that it was done, by path."""
+        return {repair.path: repair.done for repair in self.repairs}
+
+
+# In a process of its own: it is killed, traced, and runs in the sandbox. A repair is told in one write.
+_PROGRAM = """
+import json, os, sys
+from msmtp_agent import files, interruption, repair
+from msmtp_agent.errors import AgentError, Interrupted
+from msmtp_agent.host import Host
+from tests.support.repairs import facts, report
+interruption.install()
+try:
+    with Host() as host, files.lock(Host()):
+        tell = lambda done: os.write(1, (json.dumps(done) + chr(10)).encode())
+        repair.carry_out(host, repair.plan(host, facts(), report(*sys.argv[1:])), tell)
+except AgentError as error:
+    os.write(2, json.dumps([error.message, error.remedy]).encode())
+    sys.exit(int(error.code))
+except Interrupted as signal:
+    sys.exit(signal.code)
+"""
+
+
+def fix(
+    box: Sandbox,
+    *ids: str,
+    tracer: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    python: str = "/usr/bin/python3",
+) -> Told:
+    """Mend what these checks found on the sandbox's own system."""
+    argv = [*tracer, python, "-c", _PROGRAM, *ids]
+    done = box.run(argv, env={"PYTHONHASHSEED": "0", **(env or {})}, timeout=30)
+    repairs = tuple(Repair(*json.loads(line)) for line in done.stdout.splitlines())
+    error, remedy = json.loads(done.stderr) if done.stderr.startswith("[") else (done.stderr, "")
+    return Told(done, repairs, error, remedy)
