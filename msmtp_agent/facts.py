@@ -207,13 +207,17 @@ class Senders(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """The way in: the sendmail command and what it leads to, msmtp, the packages, and an old helper in front of us."""
+    """The way in: msmtp, the sendmail command, links followed, the packages, and an old helper in front of us.
+
+    `sendmail_leads_to` is the path at the end of its links.
+    """
 
     msmtp: FileFacts
     sendmail: FileFacts
     sendmail_leads_to: str
     packages: Mapping[str, str] | Unknown = MappingProxyType({})  # installed: name to version
     helpers: tuple[FileFacts, ...] = ()
+    sendmail_is_msmtp: bool = False
 
 
 class Refused(NamedTuple):
@@ -234,12 +238,13 @@ class Refused(NamedTuple):
 class AppArmor(NamedTuple):
     """msmtp's profile: whether it is in force (`why_not`), and what of the account it refuses.
 
-    `shell` is the one that starts the secret command.
+    `shell` is the one that starts the secret command, and `programs` are what it starts (links followed).
     """
 
     enforced: bool = False
     why_not: str = ""
     shell: str = ""
+    programs: tuple[str, ...] = ()
     command: Refused | Unknown | None = None
     files: tuple[Refused, ...] | Unknown = ()
     log: Refused | Unknown | None = None

@@ -120,18 +120,21 @@ class Host:
             return facts, content
 
     def names(self, directory: str) -> list[str]:
-        """The names in a directory, sorted, at most 200,000 of them; none where it is missing or no directory.
+        """The names in a directory, sorted; none where it is missing or no directory.
 
-        Raises InputOutputError.
+        Raises InputOutputError, also for more than 200,000 names: part of a list would pass for all of it.
         """
         with self._handle(directory, follow=True) as (descriptor, facts):
             if facts.kind is not FileKind.DIRECTORY:
                 return []
             try:
                 with os.scandir(f"/proc/self/fd/{descriptor}") as entries:
-                    return sorted(entry.name for _, entry in zip(range(_MOST_NAMES), entries, strict=False))
+                    found = [entry.name for _, entry in zip(range(_MOST_NAMES + 1), entries, strict=False)]
             except OSError as error:
                 raise _cannot_read(directory, error) from None
+        if len(found) > _MOST_NAMES:
+            raise InputOutputError(directory, f"has more than {_MOST_NAMES} names", remedy=f"ls -U {directory} | wc -l")
+        return sorted(found)
 
     def acl(self, path: str) -> tuple[str, ...]:
         """The entries of the file's ACL that let a named user or group at it, as `getfacl` writes them.

@@ -113,7 +113,7 @@ def _rights(host: Host, report: Report) -> Iterator[Planned]:
 
 def _private(file: FileFacts) -> bool:
     """Whether nobody but root may do anything with it (an ACL's mask stands in the group's bits)."""
-    return (file.uid, file.gid, file.mode & 0o077) == (0, 0, 0)
+    return (file.uid, file.gid, file.mode & 0o7077) == (0, 0, 0)
 
 
 def _replaceable(host: Host, path: str) -> FileFacts | None:
@@ -229,13 +229,18 @@ def _wire(host: Host, backup: str) -> None:
     if new is None:
         raise _changed(host, MSMTPRC)
     mode = facts.mode & 0o600
-    outcome = files.replace(host, backup, content, mode)
+    try:
+        kept = files.replace(host, backup, content, mode)
+    except NotDurableError as error:
+        files.discard(host, backup)
+        words = f"might not outlive a power cut, so {host.at(MSMTPRC)} was left as it is"
+        raise CantCreateError(error.subject, words, remedy=error.remedy) from None
     try:
         files.replace(host, MSMTPRC, new, mode)
     except NotDurableError:
         raise
     except CantCreateError:
-        if outcome is WriteOutcome.CREATED:
+        if kept is WriteOutcome.CREATED:
             files.discard(host, backup)
         raise
 
@@ -249,7 +254,7 @@ def _log_rights(host: Host, facts: Facts, report: Report) -> Iterator[Planned]:
         return
     path = facts.log.file.path
     file = host.inspect(path)
-    if file.kind is FileKind.REGULAR and file.links == 1:
+    if file.kind is FileKind.REGULAR and file.links == 1 and file.rights != _RIGHTS:
         action = f"{file.rights} becomes {_RIGHTS}"
         yield Planned(Repair(path, action, failed), partial(files.restrict, path=path, mode=0o600))
 

@@ -14,10 +14,10 @@ from msmtp_agent import repair
 from msmtp_agent.errors import CantCreateError
 from msmtp_agent.facts import Facts
 from msmtp_agent.host import Host
-from msmtp_agent.model import FileFacts, FileKind, Repair, Report
+from msmtp_agent.model import Repair, Report
 from msmtp_agent.survey import survey
-from tests.support.repairs import BACKUP, LOG, LOGROTATE, NOW, facts, log_at, report
-from tests.support.roots import ALIASES, MSMTPRC, SECRET, Root
+from tests.support.repairs import BACKUP, LOG, LOGROTATE, NOW, facts, report
+from tests.support.roots import MSMTPRC, SECRET, Root
 
 pytestmark = pytest.mark.root
 
@@ -52,7 +52,7 @@ def rights(root: Root, path: str) -> str:
 
 def everything(directory: Path) -> dict[str, tuple[object, ...]]:
     """All that a look may not change below a directory."""
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for place, directories, names in os.walk(directory):
         for name in (".", *directories, *names):
             path = Path(place, name)
@@ -326,11 +326,3 @@ def test_image_in_which_the_way_is_exchanged_behind_the_plan(tmp_path: Path, out
         repair.carry_out(host, planned, told.append)
     assert [one.done for one in told] == [False, False]
     assert everything(outside) == before
-
-
-def test_aliases_of_the_image_count_and_not_the_machines() -> None:
-    """What the plan looks at comes from the facts alone: a file of another path is not the one to be wired."""
-    other = facts().aliases
-    assert other is not None
-    assert not isinstance(other, tuple) or log_at(LOG).file == FileFacts(LOG, FileKind.REGULAR, mode=0o644)
-    assert ALIASES == "/etc/aliases"

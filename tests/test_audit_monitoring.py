@@ -224,6 +224,7 @@ LINES = {
         "secret-owner /etc/msmtp-password is 0644 root:root, config-timeout /etc/msmtprc: line 12 has no timeout, "
         "log-missing /var/log/msmtp.log: cannot be read: Permission denied",
     ),
+    "not counted": ((report(found("a-b", INFO), found("a-c", INFO)),), "MSMTP OK - 2 info, 0 checks passed"),
     "the worst first": (
         (report(found("tls-off", WARNING, path="/w", observed="x"), found("secret-mode", path="/e", observed="y")),),
         "MSMTP CRITICAL - 1 error, 1 warning: secret-mode /e y, tls-off /w x",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import re
 import struct
@@ -109,6 +110,17 @@ WORDS: dict[str, tuple[tuple[Report, ...], str]] = {
         /srv/b: 1 check passed
         all 3 roots: 2 checks passed, 1 cannot tell""",
     ),
+    "this machine behind another root": (
+        (report(*passed(1), root="/srv/a"), report(found("secret-mode", expected="", remedy=""))),
+        """\
+        /srv/a: 1 check passed
+
+        / (web1)
+        Secret file
+          error   /etc/msmtp-password: is 0644 root:root [secret-mode]
+        /: 1 error; 0 checks passed
+        all 2 roots: 1 error; 1 check passed""",
+    ),
     "a check that the catalogue does not have": (
         (report(found("new-check", expected="", remedy="")),),
         """\
@@ -177,6 +189,13 @@ def test_repairs_are_told_before_the_findings(name: str, capsys: pytest.CaptureF
     assert capsys.readouterr().out == textwrap.dedent(words) + "\n"
 
 
+def test_the_plan_of_one_root_says_nothing_of_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+    planned = report(root="/srv/a", repairs=(ALIASES,))
+    tell("text", planned, report(unknown(why="x"), root="/srv/b", repairs=(ALIASES,)), plan=planned)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count("/srv/a (web1)") == lines.count("/srv/b (web1)") == lines.count("Not repaired") == 1
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_plan_is_for_people_alone(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     render_audit.printer(form, threshold=None, fixing=True).plan(report(repairs=(ALIASES,)))
@@ -186,6 +205,16 @@ def test_a_plan_is_for_people_alone(form: str, capsys: pytest.CaptureFixture[str
 def test_lines_in_a_pipe_are_never_folded(capsys: pytest.CaptureFixture[str]) -> None:
     tell("text", report(found("secret-mode", observed="long " * 200)))
     assert len([line for line in capsys.readouterr().out.splitlines() if "long" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("threshold", "word"), [(None, "WARNING"), (ERROR, "OK"), (WARNING, "WARNING"), (INFO, "WARNING")]
+)
+def test_the_plugin_counts_warnings_unless_told_otherwise(
+    threshold: Severity | None, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell("nagios", report(found("tls-off", WARNING)), threshold=threshold)
+    assert capsys.readouterr().out.startswith(f"MSMTP {word} - ")
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -306,6 +335,12 @@ def test_colours_are_for_severity_and_summary(columns: int, terminal: Terminal) 
         assert re.search(rf"\x1b\[{code}m *{word}", shown), word
 
 
+def test_a_root_with_a_long_name_is_whole(terminal: Terminal) -> None:
+    root = "/srv/" + "r" * 200
+    shown = plain(terminal.shows(lambda: tell("text", MIXED._replace(root=root)), columns=120))
+    assert [line.split()[0].rstrip(":") for line in shown.splitlines() if line.startswith(root)] == [root, root]
+
+
 SUMMARIES = {
     "clean": (CLEAN, None, "32"),
     "an info": (report(found("tls-off", INFO)), None, "32"),
@@ -397,6 +432,12 @@ def test_a_full_disk_is_an_error(form: str, monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(InputOutputError, match="standard output"):
             tell(form, MIXED)
         monkeypatch.undo()
+
+
+def test_the_end_of_a_line_is_kept_where_a_letter_is_not() -> None:
+    written = io.BytesIO()
+    render.say("k\u00e4se", io.TextIOWrapper(written, encoding="ascii"), end=",")
+    assert written.getvalue() == b"k\\xe4se,"
 
 
 LOCALES = {

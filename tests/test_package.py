@@ -87,6 +87,7 @@ def test_contents(deb: Path) -> None:
         *(f"./usr/lib/systemd/system/{unit}" for unit in (UNIT, AUDIT, TIMER)),
         f"{share}/bash-completion/completions/msmtp-config",
         f"{share}/doc/msmtp-agent/changelog.gz",
+        f"{share}/doc/msmtp-agent/checks.md.gz",
         f"{share}/doc/msmtp-agent/copyright",
         f"{share}/fish/vendor_completions.d/msmtp-config.fish",
         f"{share}/man/man8/msmtp-config.8.gz",

@@ -1,5 +1,149 @@
-"""Checks of the group "AppArmor"."""
+"""Checks of the group "AppArmor": does msmtp's own profile, where it is in force, let the mail out."""
 
-from .check import Group
+import os
+from collections.abc import Iterator
+from shlex import quote
+
+from msmtp_agent.facts import AppArmor, Facts, NotApplicableError, Refused, known
+from msmtp_agent.host import MSMTPRC, SECRET
+from msmtp_agent.readiness import WANTED
+
+from .check import ERROR, WARNING, Flaw, Group, edit
+from .configuration import account_of
 
 CHECKS = Group("AppArmor")
+_PROFILE = "/etc/apparmor.d/usr.bin.msmtp"
+_LOCAL = "/etc/apparmor.d/local/usr.bin.msmtp"
+_LOAD = f"apparmor_parser -r {_PROFILE}"
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:=~%")
+
+
+def _in_force(facts: Facts) -> AppArmor:
+    profile = known(facts.apparmor)
+    if not profile.enforced:
+        raise NotApplicableError(profile.why_not)
+    return profile
+
+
+def _rule(path: str, permissions: str) -> str:
+    """A rule for exactly this path: whatever is not plain as its octal number, which apparmor.d(5) takes anywhere."""
+    raw = os.fsencode(path)
+    if _PLAIN.issuperset(raw):
+        return f"{path} {permissions},"
+    return '"' + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03o}" for byte in raw) + f'" {permissions},'
+
+
+def _add(*rules: str) -> str:
+    """The command that adds the rules to the local ones and loads the profile again."""
+    write = "echo" if len(rules) == 1 and "\\" not in rules[0] else "printf '%s\\n'"
+    return f"{write} {' '.join(map(quote, rules))} >> {_LOCAL} && {_LOAD}"
+
+
+def _mend(refused: Refused, rule: str) -> str:
+    """The command that opens the profile where no local addition helps."""
+    path, line = refused.mend or (_PROFILE, 1)
+    what = "take the `deny` away" if refused.deny else f"inside the braces: {rule}"
+    return f"sudoedit +{line} {path} && {_LOAD}   # {what}"
+
+
+def _allow(refused: Refused, permissions: str) -> str:
+    rule = _rule(refused.path, permissions)
+    return _mend(refused, rule) if refused.mend else _add(rule)
+
+
+@CHECKS("apparmor-command", ERROR, "config-default-account")
+def command(facts: Facts) -> Iterator[Flaw]:
+    """The AppArmor profile of msmtp refuses the secret command.
+
+    Where the profile that Debian and Ubuntu ship is switched on, `passwordeval` may start cat, head, gpg, pass,
+    secret-tool and keyring, and no other program (systemd-creds and python3 were tried); the shell that starts them may
+    itself open no file, so `cat < FILE` is refused, too. msmtp then gets no password and ends with status 78.
+
+    `cat /etc/msmtp-password` is what the profile is made for. For another program, give the shell a child profile of
+    its own among the local rules: the one that is shipped cannot be added to from there.
+    """
+    account = account_of(facts)
+    profile = _in_force(facts)
+    refused = known(profile.command)
+    if refused is None:
+        return
+    line = account.line_of("passwordeval")
+    if refused.wanted != "x":
+        observed = f"the shell of `passwordeval` opens {refused.path}, which the AppArmor profile refuses"
+    elif refused.path == profile.shell:
+        observed = f"`passwordeval` needs {refused.path}, the shell, which the AppArmor profile refuses"
+    else:
+        observed = f"`passwordeval` starts {refused.path}, which the AppArmor profile refuses"
+    yield Flaw(MSMTPRC, observed, f"`{WANTED}`, or a rule for it", _allow_command(facts, profile, refused), line)
+
+
+def _allow_command(facts: Facts, profile: AppArmor, refused: Refused) -> str:
+    account = account_of(facts)
+    line = account.get("passwordeval")
+    # What reads a file can be a `cat`; so can the redirection that the profile refuses the shell.
+    if refused.path != profile.shell and not refused.deny and (refused.wanted != "x" or SECRET in line):
+        return edit(MSMTPRC, account.line_of("passwordeval"), WANTED)
+    if refused.mend:
+        return _mend(refused, _rule(refused.path, "PUx"))
+    programs = " ".join(_rule(program, "PUx") for program in profile.programs)
+    inside = f"include <abstractions/base> {_rule(profile.shell, 'mr')} {programs}"
+    return _add(_rule(profile.shell, "Cx -> secret"), f"profile secret {{ {inside} }}")
+
+
+@CHECKS("apparmor-trust", ERROR, "config-default-account")
+def files(facts: Facts) -> Iterator[Flaw]:
+    """The AppArmor profile of msmtp refuses a file of the account: certificates, the key, or the aliases.
+
+    Where the profile is switched on, msmtp may read certificates and keys below /etc/ssl and in the usual places for
+    them, and /etc/aliases. A trust file in /etc/msmtp/ was refused: status 66, no mail leaves. Aliases that cannot be
+    read end with status 78.
+
+    Move the file to such a place, or add a rule for it to the local ones. A link counts as what it leads to.
+    """
+    account = account_of(facts)
+    for refused in known(_in_force(facts).files):
+        observed = f"is the account's `{refused.setting}` (line {account.line_of(refused.setting)})"
+        rule = _rule(refused.path, "r")
+        yield Flaw(
+            refused.path, f"{observed}, and the AppArmor profile refuses it", f"a rule `{rule}`", _allow(refused, "r")
+        )
+
+
+@CHECKS("apparmor-log", WARNING, "config-default-account")
+def log(facts: Facts) -> Iterator[Flaw]:
+    """The AppArmor profile of msmtp refuses the log.
+
+    Where the profile is switched on, the only log below /var/log is /var/log/msmtp. With another (/var/log/msmtp.log
+    was tried) mail leaves with status 0 and nothing is logged: no failure can be seen afterwards.
+
+    Add a rule for it to the local ones, or let the account log to /var/log/msmtp. A link counts as what it leads to.
+    """
+    account_of(facts)
+    refused = known(_in_force(facts).log)
+    if refused is not None:
+        rule = _rule(refused.path, "wk")
+        yield Flaw(
+            refused.path, "is the log, and the AppArmor profile refuses it", f"a rule `{rule}`", _allow(refused, "wk")
+        )
+
+
+@CHECKS("apparmor-no-new-privileges", ERROR, "config-default-account")
+def no_new_privileges(facts: Facts) -> Iterator[Flaw]:
+    """A unit that sends mail has NoNewPrivileges=yes while msmtp's AppArmor profile is in force.
+
+    The two do not go together: the kernel lets no program of such a unit change its profile, so msmtp cannot start the
+    shell for `passwordeval` (`cannot evaluate 'cat ...': Operation not permitted`, status 78). The unit's mail is lost;
+    everybody else's leaves.
+
+    Take the setting from that unit. No rule of the profile helps. The other hardening of systemd.exec(5) was measured
+    to do no harm.
+    """
+    account = account_of(facts)
+    _in_force(facts)
+    if account.method == "off" or account.get("password") or not account.get("passwordeval"):
+        raise NotApplicableError("msmtp starts no secret command")
+    for unit in known(facts.senders).units:
+        if unit.no_new_privileges:
+            observed = f"{unit.name} sends mail with NoNewPrivileges=yes: msmtp's AppArmor profile gives it no password"
+            remedy = f"systemctl edit {quote(unit.name)}   # [Service] NoNewPrivileges=no"
+            yield Flaw(unit.path, observed, "NoNewPrivileges=no", remedy)

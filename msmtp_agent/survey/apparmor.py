@@ -43,6 +43,7 @@ def gather(host: Host, account: Account | None) -> AppArmor:
     return AppArmor(
         enforced=True,
         shell=asked.shell,
+        programs=asked.programs,
         command=_attempt(asked.command),
         files=_attempt(asked.files),
         log=_attempt(asked.log),

@@ -1,17 +1,15 @@
 """What cron would mail, read from a crontab as Debian's cron reads it: whose jobs, and to whom."""
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from msmtp_agent.facts import MailTo
 
+_QUOTES = "'\""
 _LONGEST = 1000  # characters of a line: cron knows no longer setting or command
-# A setting: either side may be quoted, and then nothing but blanks may follow.
-_SETTING = re.compile(r"""(?:"([^"=]*)"|'([^'=]*)'|([^\s=]*))\s*=\s*(?:"([^"]*)"|'([^']*)'|([^"'].*|))\s*""", re.ASCII)
 # The recipients that cron passes on; with any other character, a blank among them, it sends nothing ("UNSAFE MAIL").
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9@!:%.,_+=/-]*")
-_SEPARATORS = re.compile(r"[,;]")  # where msmtp splits the one argument that it gets
+_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_SAFE_LATER = _SAFE | frozenset("@!:%-.,_+=/")
 
 
 class Job(NamedTuple):
@@ -37,10 +35,10 @@ def parse(path: str, content: bytes, owner: str = "") -> Crontab:
     settings: list[MailTo] = []
     mailto: MailTo | None = None
     for number, line in _lines(content):
-        setting = _SETTING.fullmatch(line)
+        setting = _setting(line)
         if setting is not None:
-            if "MAILTO" in setting.group(1, 2, 3):
-                mailto = _mailto(path, number, setting)
+            if setting[0] == "MAILTO":
+                mailto = _mailto(path, number, setting[1])
             continue
         user = _user(line, owner)
         if not user:
@@ -59,11 +57,28 @@ def _lines(content: bytes) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _mailto(path: str, number: int, setting: re.Match[str]) -> MailTo:
-    value = next((value for value in setting.group(4, 5, 6) if value), "").rstrip()
-    if value and not _SAFE.fullmatch(value):
+def _setting(line: str) -> tuple[str, str] | None:
+    """Name and value of a setting, either of which may be quoted; None where the line is none."""
+    left, equals, right = line.partition("=")
+    name, value = _unquoted(left.strip()), _unquoted(right.strip())
+    if not equals or name is None or value is None or (" " in name and left[0] not in _QUOTES):
+        return None
+    return name, value
+
+
+def _unquoted(text: str) -> str | None:
+    """The text without quotes around all of it; None where some close earlier, or not at all."""
+    if not text or text[0] not in _QUOTES:
+        return text.replace("\t", " ")
+    end = text.find(text[0], 1)
+    return text[1:end] if end > 0 and not text[end + 1 :] else None
+
+
+def _mailto(path: str, number: int, value: str) -> MailTo:
+    if value and not (value[0] in _SAFE and _SAFE_LATER.issuperset(value)):
         return MailTo(path, number, (), refused=True)
-    return MailTo(path, number, tuple(name for name in _SEPARATORS.split(value) if name))
+    # msmtp gets them as one argument, and splits it.
+    return MailTo(path, number, tuple(name for name in value.split(",") if name))
 
 
 def _user(line: str, owner: str) -> str:

@@ -16,11 +16,12 @@ from . import log, rotation
 from .logtime import Clock
 
 _FIRST, _MOST = 64 << 10, 1 << 20  # bytes of a log's end that are read at first, and where no success is among them
-_MOST_UNPACKED = 4 << 20  # bytes that a compressed log may have: it has no end to begin at
-_MOST_BYTES, _MOST_FILES = 8 << 20, 60  # of all predecessors
+_MOST_UNPACKED = 2 << 20  # bytes that a compressed log may have: it has no end to begin at
+_MOST_MEMORY = 80 << 20  # bytes that decompressing may take: `xz -9` wants 65 MiB
+_MOST_BYTES, _MOST_FILES = 4 << 20, 60  # of all predecessors
 _TIMED = 200  # failures whose time is read each, to tell the year of older ones; of those behind them every 100th
 _COMPRESSED = r"(?:\.(gz|bz2|xz|lzma|zst|lz4|lzo|Z|zip))?"
-_UNPACKED = ("", "gz", "bz2", "xz", "lzma")
+_UNPACKED = ("gz", "bz2", "xz", "lzma")
 
 
 def gather(host: Host, account: Account | None, now: float, stored: float | None) -> History | None:
@@ -33,9 +34,7 @@ def gather(host: Host, account: Account | None, now: float, stored: float | None
     if account is None or path is None:
         return None
     attempts = _Attempts(account)
-    left_out = _read_all(host, log.resolved(host, path), attempts, account.get("logfile_time_format"))
-    if attempts.succeeded:
-        left_out = []
+    _read_all(host, log.resolved(host, path), attempts, account.get("logfile_time_format"))
     uses_secret = account.method not in WITHOUT_PASSWORD and not account.get("password") and reads_secret_file(account)
     last_success = attempts.oldest if attempts.succeeded else None
     return History(
@@ -46,64 +45,57 @@ def gather(host: Host, account: Account | None, now: float, stored: float | None
         attempts=attempts.failures.total() + attempts.succeeded,
         since=attempts.oldest,
         dated=attempts.dated,
-        proven=_proven(attempts, stored, complete=not left_out) if uses_secret and stored is not None else None,
-        left_out=tuple(left_out),
+        proven=_proven(attempts, stored) if uses_secret and stored is not None else None,
+        left_out=tuple(attempts.left_out),
     )
 
 
-def _proven(attempts: "_Attempts", stored: float, *, complete: bool) -> bool | None:
+def _proven(attempts: "_Attempts", stored: float) -> bool | None:
+    if attempts.succeeded and not attempts.dated:
+        return None
     # The log's times are whole seconds.
-    before = attempts.oldest is not None and attempts.oldest < math.floor(stored)
-    if attempts.succeeded and attempts.dated:
-        return not before
-    if not attempts.succeeded and (complete or (attempts.dated and before)):
-        return False
-    return None
+    if attempts.succeeded and attempts.oldest is not None and attempts.oldest >= math.floor(stored):
+        return True
+    return None if attempts.left_out else False
 
 
-def _read_all(host: Host, path: str, attempts: "_Attempts", time_format: str) -> list[str]:
-    """Count the attempts back to the last success; what was left out on the way."""
-    left_out: list[str] = []
-    if _read_end(host, path, attempts, time_format) is False:
-        left_out.append(f"{path} (all but the last {_MOST >> 20} MiB)")
-    if attempts.succeeded:
-        return left_out
+def _read_all(host: Host, path: str, attempts: "_Attempts", time_format: str) -> None:
+    """Count the attempts back to the last success."""
+    _read_end(host, path, attempts, time_format)
     read = 0
-    for number, (name, packing) in enumerate(_predecessors(host, path)):
+    for number, (name, packing) in enumerate([] if attempts.succeeded else _predecessors(host, path)):
         if number >= _MOST_FILES or read >= _MOST_BYTES:
-            left_out.append(f"{name} and older ones")
-            break
+            attempts.left_out.append(f"{name} and older ones")
+            return
         try:
             if packing:
-                content, modified, why = _unpacked(host, name, packing)
+                read += _MOST_UNPACKED
+                content, modified = _unpacked(host, name, packing)
                 attempts.count(content, Clock(time_format, newest=attempts.limit(modified), live=host.live))
-                read += len(content)
             else:
-                why = "" if _read_end(host, name, attempts, time_format) else f"all but the last {_MOST >> 20} MiB"
-                read += _MOST
-        except InputOutputError as error:
-            why = error.observed
+                read += _read_end(host, name, attempts, time_format)
+        except (InputOutputError, _UnreadError) as error:
+            attempts.left_out.append(f"{name} ({error.args[-1]})")
         if attempts.succeeded:
-            break
-        if why:
-            left_out.append(f"{name} ({why})")
-    return left_out
+            return
 
 
-def _read_end(host: Host, path: str, attempts: "_Attempts", time_format: str) -> bool:
-    """Count the attempts of a log from its end to the last success; False when none was in what was read of it."""
+def _read_end(host: Host, path: str, attempts: "_Attempts", time_format: str) -> int:
+    """Count the attempts of a log from its end to the last success; how many bytes were read."""
     facts = host.inspect(path, follow=True)
-    if facts.kind is not FileKind.REGULAR:
-        return True
+    clock = Clock(time_format, newest=attempts.limit(facts.modified), live=host.live)
+    end = facts.size if facts.kind is FileKind.REGULAR else 0
     for most in (_FIRST, _MOST):
-        offset = max(0, facts.size - most)
-        content = host.read(path, most, offset=offset, follow=True)[1]
-        if offset:
-            content = content.partition(b"\n")[2]
-        if not offset or most == _MOST or attempts.has_success(content):
-            attempts.count(content, Clock(time_format, newest=attempts.limit(facts.modified), live=host.live))
-            return attempts.succeeded or not offset
-    return True
+        begin = max(0, facts.size - most)
+        content = host.read(path, end - begin, offset=begin, follow=True)[1] if end > begin else b""
+        # A line that begins further in front is left for the next piece.
+        whole = content.find(b"\n") + 1 or len(content) if begin else 0
+        attempts.count(content[whole:], clock)
+        end = begin + whole
+        if attempts.succeeded or not begin:
+            return facts.size - begin
+    attempts.left_out.append(f"{path} (all but the last {_MOST >> 20} MiB)")
+    return _MOST
 
 
 def _predecessors(host: Host, path: str) -> list[tuple[str, str]]:
@@ -136,24 +128,26 @@ def _predecessors(host: Host, path: str) -> list[tuple[str, str]]:
     return [(name, packing) for _, name, packing in (*sorted(dates, reverse=True), *sorted(numbers))]
 
 
-def _unpacked(host: Host, path: str, packing: str) -> tuple[bytes, float, str]:
-    """The content of a compressed log, when it was last written, and why it is not to be had, or not whole."""
-    facts = host.inspect(path, follow=True)
+class _UnreadError(Exception):
+    """Why a compressed log was not read."""
+
+
+def _unpacked(host: Host, path: str, packing: str) -> tuple[bytes, float]:
+    """The content of a compressed log, and when it was last written. Raises _UnreadError."""
     if packing not in _UNPACKED:
-        return b"", facts.modified, f"compressed with .{packing}, which is not read"
-    packed = host.read(path, _MOST, follow=True)[1]
+        raise _UnreadError(f"compressed in a way that is not read: .{packing}")
+    facts, packed = host.read(path, _MOST, follow=True)
     try:
-        content, ended = _decompress(packed, packing)
-    except (ArithmeticError, EOFError, OSError, ValueError):
-        return b"", facts.modified, "cannot be decompressed"
-    if len(content) >= _MOST_UNPACKED or not ended:
-        return b"", facts.modified, f"more than {_MOST_UNPACKED >> 20} MiB, or cut off"
-    return content, facts.modified, ""
+        content, whole = _decompress(packed, packing)
+    except (EOFError, OSError, ValueError):
+        raise _UnreadError("cannot be decompressed") from None
+    if not whole:
+        raise _UnreadError(f"holds more than {_MOST_UNPACKED >> 20} MiB, or is cut off")
+    return content, facts.modified
 
 
 def _decompress(packed: bytes, packing: str) -> tuple[bytes, bool]:
-    """At most so much of it as is read, and whether that is all."""
-    # Each is imported where it is needed: most runs need none.
+    """At most so much of it as is read, and whether that is all. What decompresses is imported where it is needed."""
     if packing == "gz":
         import zlib
 
@@ -176,74 +170,75 @@ def _decompress(packed: bytes, packing: str) -> tuple[bytes, bool]:
         raise ValueError from error
 
 
-_MOST_MEMORY = 80 << 20  # bytes that a decompressor may take: xz -9 wants 65 MiB
-
-
 class _Attempts:
-    """The attempts of one account, from the newest to the oldest, as far as they were read."""
+    """The attempts of one account, from the newest to the oldest, as far as they were read.
+
+    `oldest` is the time of the last that was read, `dated` whether it could be. Failures behind something that was left
+    out are not counted: a success may be in it.
+    """
 
     def __init__(self, account: Account) -> None:
         self.failures: Counter[str] = Counter()
         self.succeeded = False
         self.oldest: float | None = None
         self.dated = True
+        self.left_out: list[str] = []
         kind = "host" if account.get("host") else "socket"
         method = account.method
         self._key = f"{kind}=".encode()
         self._server = _bytes(f"{kind}={account.get(kind)} tls=")
-        user = f" user={account.get('user')} from=" if account.get("user") and method != "off" else ""
-        login = f" auth={'off' if method == 'off' else 'on'}{user or ' '}"
-        self._login = (_bytes(f"on{login}"), _bytes(f"off{login}"))
+        user = f"user={account.get('user')} from=" if account.get("user") and method != "off" else ""
+        login = _bytes(f" auth={'off' if method == 'off' else 'on'} {user}")
+        self._login = (b"on" + login, b"off" + login)
 
     def limit(self, modified: float) -> float:
-        """When the newest line of a file was written at the latest."""
+        """When the newest line of the next file was written at the latest."""
         return modified if self.oldest is None else min(modified, self.oldest)
-
-    def has_success(self, content: bytes) -> bool:
-        """Whether a success may be among these lines."""
-        return b" exitcode=EX_OK\n" in content and any(
-            self._status(line) == ("EX_OK", "") for line in content.split(b"\n")
-        )
 
     def count(self, content: bytes, clock: Clock) -> None:
         """Count the lines of `content`, the newest first, up to a success."""
-        for line in reversed(content.split(b"\n")):
-            found = self._status(line)
-            if found is None:
-                continue
-            code, status = found
-            self.succeeded = code == "EX_OK"
-            failed = self.failures.total()
-            if self.succeeded or failed < _TIMED or failed % 100 == 0:
-                self.oldest = clock.read(line[: line.find(self._key)])
-                self.dated = self.oldest is not None
-            if self.succeeded:
-                return
+        begin = len(content)
+        # From one end of an entry to the one in front of it: other lines cost nothing.
+        while not self.succeeded and (mark := content.rfind(b" exitcode=", 0, begin)) >= 0:
+            begin = content.rfind(b"\n", 0, mark) + 1
+            end = content.find(b"\n", mark)
+            if end < 0:
+                continue  # not whole: msmtp is writing it, or the disk was full
+            place = content.find(self._key, begin, mark)
+            if (
+                place >= 0
+                and content.startswith(self._server, place)
+                and content.startswith(self._login, place + len(self._server))
+            ):
+                self._add(content[begin:place], content[place:end], clock)
+
+    def _add(self, text: bytes, entry: bytes, clock: Clock) -> None:
+        code = entry.rpartition(b" exitcode=")[2].decode("ascii", "replace")
+        if not (code.startswith("EX_") and code[3:].isalpha()):
+            return
+        self.succeeded = code == "EX_OK"
+        failed = self.failures.total()
+        if self.succeeded or failed < _TIMED or failed % 100 == 0:
+            self.oldest = clock.read(text)
+            self.dated = self.oldest is not None
+        if not self.succeeded and not self.left_out:
+            status = _status(entry)
             self.failures[f"{code} smtpstatus={status}" if status else code] += 1
 
-    def _status(self, line: bytes) -> tuple[str, str] | None:
-        """msmtp's exit code and, for a failure, the server's status; None for a line that is not of this account.
 
-        What is quoted has no `'` in it, because msmtp writes `?` for one: so it is found from the end, whatever the
-        server and the recipients say.
-        """
-        place = line.find(self._key)
-        if place < 0 or not line.startswith(self._server, place):
-            return None
-        if not line.startswith(self._login, place + len(self._server)):
-            return None
-        rest, _, ending = line.rpartition(b" exitcode=")
-        code = ending.decode("ascii", "replace")
-        if code == "EX_OK":
-            return code, ""
-        if not (code.startswith("EX_") and code[3:].isalpha()):
-            return None
-        if rest.endswith(b"'"):
-            rest = rest[: max(0, rest.rfind(b" errormsg='"))]
-        status = ""
-        if rest.endswith(b"'"):
-            status = rest[: max(0, rest.rfind(b" smtpmsg='"))].rpartition(b" smtpstatus=")[2].decode("ascii", "replace")
-        return code, status if len(status) == 3 and status.isdigit() else ""
+def _status(entry: bytes) -> str:
+    """The server's status in the entry of a failure, or nothing.
+
+    What is quoted holds no `'`, because msmtp writes `?` for one: it is passed over from its end, whatever a server
+    or a recipient says.
+    """
+    rest = entry.rpartition(b" exitcode=")[0]
+    if rest.endswith(b"'") and b" errormsg='" in rest:
+        rest = rest[: rest.rfind(b" errormsg='")]
+    if not rest.endswith(b"'"):
+        return ""
+    status = rest.rpartition(b" smtpmsg='")[0].rpartition(b" smtpstatus=")[2].decode("ascii", "replace")
+    return status if len(status) == 3 and status.isdigit() else ""
 
 
 def _bytes(text: str) -> bytes:

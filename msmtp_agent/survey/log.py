@@ -38,7 +38,7 @@ def path_of(host: Host, account: Account | None) -> str | None:
 
 
 def resolved(host: Host, path: str) -> str:
-    """Where a link at `path` leads: logrotate leaves links alone, so the rule has to name that, and leaves copies there."""
+    """Where a link at `path` leads: logrotate does not follow links, so that is what a rule has to name."""
     target = host.inspect(path).target
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path
 

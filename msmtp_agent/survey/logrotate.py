@@ -18,6 +18,12 @@ _ARGUMENTS = {
     "compresscmd": r"\S+", "uncompresscmd": r"\S+", "compressext": r"\S+", "compressoptions": ".*",
     "createolddir": ".*", "tabooext": ".*", "taboopat": ".*", "create": ".*", "su": ".*",
 }
+_COUNTS = ("rotate", "size", "minsize", "maxsize", "minage", "maxage")
+_PERIODS = ("weekly", "monthly")
+_SIMPLE = frozenset((
+    *_COUNTS, *_PERIODS, "dateformat", "mail", "include", "extension", "addextension", "compressoptions",
+    "createolddir", "tabooext", "taboopat",
+))
 _PLAIN = frozenset((
     "compress", "nocompress", "delaycompress", "nodelaycompress", "shred", "noshred", "allowhardlink",
     "noallowhardlink", "sharedscripts", "nosharedscripts", "copytruncate", "nocopytruncate", "renamecopy",
@@ -28,10 +34,11 @@ _PLAIN = frozenset((
 # fmt: on
 _SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
 _WORD = re.compile(r"[A-Za-z]+")
-_ENDSCRIPT = re.compile(r"^[ \t]*endscript(?![A-Za-z])", re.MULTILINE)
-_RIGHTS = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s'\"]\S*")
+# Compiled where they are needed: most audits meet neither.
+_ENDSCRIPT = r"(?m)^[ \t]*endscript(?![A-Za-z])"
+_RIGHTS = r"'[^']*'|\"[^\"]*\"|[^\s'\"]\S*"
 _BLANK = " \t\n"
-_AFTER_WORD = re.compile(r"[\s=]|\Z")
+_AFTER_WORD = " \t\n\r\v\f="
 
 
 class Event(NamedTuple):
@@ -72,20 +79,8 @@ class _Text:
 
     def events(self) -> Iterator[Event]:
         while self._at < len(self._text):
-            sign = self._text[self._at]
             try:
-                if sign in _BLANK:
-                    self._at += 1
-                elif sign == "#":
-                    self._rest()
-                elif sign.isascii() and sign.isalpha():
-                    yield from self._directive()
-                elif sign in "/\"'~":
-                    yield self._open()
-                elif sign == "}":
-                    yield self._close()
-                else:
-                    raise _BadRuleError
+                yield from self._next()
             except _BadRuleError as bad:
                 if bad.whole or not self._in_rule:
                     yield Event("given up", self._line())
@@ -96,6 +91,21 @@ class _Text:
                     return
         if self._in_rule:  # logrotate wants no `}` at the end of a file
             yield Event("close", self._line())
+
+    def _next(self) -> Iterator[Event]:
+        sign = self._text[self._at]
+        if sign in _BLANK:
+            self._at += 1
+        elif sign == "#":
+            self._rest()
+        elif sign.isascii() and sign.isalpha():
+            yield from self._directive()
+        elif sign in "/\"'~":
+            yield self._open()
+        elif sign == "}":
+            yield self._close()
+        else:
+            raise _BadRuleError
 
     def _line(self) -> int:
         start, line = self._counted
@@ -114,7 +124,9 @@ class _Text:
         end, closing = self._text.find("{", self._at), self._text.find("}", self._at)
         if end < 0 or 0 <= closing < end:
             raise _BadRuleError(whole=True)
-        patterns = re.sub(r"^\s*#.*", "", self._text[self._at : end], flags=re.MULTILINE)
+        patterns = self._text[self._at : end]
+        if "#" in patterns:
+            patterns = re.sub(r"(?m)^\s*#.*", "", patterns)
         try:
             words = shlex.split(patterns)  # as popt's parser does it, as far as paths are concerned
         except ValueError:
@@ -146,7 +158,7 @@ class _Text:
         return True
 
     def _skip_script(self) -> bool:
-        end = _ENDSCRIPT.search(self._text, self._at)
+        end = re.compile(_ENDSCRIPT).search(self._text, self._at)
         if end is not None:
             self._at = end.end()
         return end is not None
@@ -155,7 +167,7 @@ class _Text:
         found = _WORD.match(self._text, self._at)
         name = found[0] if found else ""
         self._at += len(name)
-        if not _AFTER_WORD.match(self._text, self._at):
+        if self._text[self._at : self._at + 1] not in _AFTER_WORD:  # nothing at the end of the file is in it, too
             raise _BadRuleError
         if name in _SCRIPTS:
             if not self._skip_script():
@@ -170,15 +182,17 @@ class _Text:
 
     def _argument(self, name: str, argument: str) -> tuple[str, ...]:
         if name in ("create", "su"):
-            words = tuple(found.strip("'\"") for found in _RIGHTS.findall(argument))
-            mode = words[0] if len(words) in (1, 3) else "0"
-            if len(words) > 3 or not re.fullmatch("[0-7]+", mode) or (name == "su" and len(words) != 2):
+            quoted = "'" in argument or '"' in argument
+            found = [word.strip("'\"") for word in re.findall(_RIGHTS, argument)] if quoted else argument.split()
+            mode = found[0] if len(found) in (1, 3) else "0"
+            if len(found) > 3 or not mode or mode.strip("01234567") or (name == "su" and len(found) != 2):
                 raise _BadRuleError
-            return words
+            return tuple(found)
         argument = argument.removeprefix("=").lstrip()
-        if not re.fullmatch(_ARGUMENTS[name], argument):
-            # Of two directives a bad argument is worse than of the others.
-            raise _BadRuleError(whole=name in ("weekly", "monthly"))
+        # What is nearly always there is judged without a pattern: compiling one costs more than a whole file.
+        plain = argument.isdecimal() if name in _COUNTS else bool(argument) == (name not in _PERIODS)
+        if not (plain and name in _SIMPLE) and not re.fullmatch(_ARGUMENTS[name], argument):
+            raise _BadRuleError(whole=name in _PERIODS)  # what a bad argument of these costs, and of no others
         if name in ("tabooext", "taboopat"):
             if self._in_rule:
                 raise _BadRuleError

@@ -75,7 +75,7 @@ class Clock:
         fields = (found.tm_mon, found.tm_mday, found.tm_hour, found.tm_min, found.tm_sec)
         if not dated:
             return self._in_its_year(*fields)
-        if found.tm_gmtoff is not None:
+        if "z" in directives:
             return _utc(found.tm_year, *fields) - found.tm_gmtoff
         return self._epoch(found.tm_year, *fields)
 

@@ -24,6 +24,10 @@ class Asked:
         self._account = account
         shell, usual = _SHELL
         self.shell = host.resolve(shell) if self._exists(shell) else usual
+        line = account.get("passwordeval")
+        self._starts = bool(line) and account.method != "off" and not account.get("password")
+        self._command = commands.read(line if self._starts else "")
+        self.programs = tuple(dict.fromkeys(host.resolve(self._find(name)) for name in self._command.programs))
 
     def _exists(self, path: str) -> bool:
         return self._host.inspect(path, follow=True).kind is not FileKind.MISSING
@@ -76,9 +80,7 @@ class Asked:
 
     def command(self) -> Refused | None:
         """What the profile refuses of the secret command: its shell, a program, or a file that the shell opens."""
-        account = self._account
-        line = account.get("passwordeval")
-        if not line or account.get("password") or account.method == "off":
+        if not self._starts:
             return None
         rule, denied = self._execution(self._profile, self.shell)
         if rule is None:
@@ -86,15 +88,13 @@ class Asked:
         inside = self._inside(rule)
         if inside is None:
             return None
-        started = commands.read(line)
-        for program in started.programs:
-            path = self._host.resolve(self._find(program))
-            rule_of_program, denied = self._execution(inside, path)
-            if rule_of_program is None:
+        for path in self.programs:
+            started, denied = self._execution(inside, path)
+            if started is None:
                 # A second rule for the very path of the shell would contradict the first.
                 mend = inside.place if is_exact(rule.pattern) else None
                 return self._refused("passwordeval", path, "x", denied, mend)
-        for name, wanted in started.opened:
+        for name, wanted in self._command.opened:
             path = self._host.resolve(name)
             allowed, denied = self._policy.allows(inside, path, wanted, owned=self._owned(path))
             if not allowed:

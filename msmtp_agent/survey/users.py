@@ -5,15 +5,16 @@ from typing import NamedTuple
 from msmtp_agent.host import Host
 
 _LIMIT = 1 << 20  # bytes of each that are read
-NOBODY_KNOWN = -1  # the number of a user or a group that these files do not have
+UNLISTED = -1  # the number of a user or a group that these files do not have
 
 
 class User(NamedTuple):
-    """One user: name, number, groups, home."""
+    """One user: name, number, the group of `/etc/passwd`, those of `/etc/group`, and home."""
 
     name: str
     uid: int
-    gids: frozenset[int] = frozenset()
+    gid: int = UNLISTED
+    others: frozenset[int] = frozenset()
     home: str = ""
 
 
@@ -26,8 +27,7 @@ class Users:
         self._groups: dict[str, int] = {}
         self._members: dict[str, set[int]] = {}
         for name, _, number, members in _rows(host, "/etc/group", 4):
-            gid = _number(number)
-            self._groups[name] = gid
+            self._groups[name] = gid = _number(number)
             for member in members.split(","):
                 self._members.setdefault(member, set()).add(gid)
 
@@ -38,19 +38,19 @@ class Users:
             row = next((other for other in self._rows.values() if other[2] == name), None)
         if row is None:
             return None
-        gids = {_number(row[3]), *self._members.get(row[0], ())}
-        return User(row[0], _number(row[2]), frozenset(gids), row[5].rstrip("/"))
+        others = frozenset(self._members.get(row[0], ()))
+        return User(row[0], _number(row[2]), _number(row[3]), others, row[5].rstrip("/"))
 
     def group(self, name: str) -> int:
-        """The number of this group."""
+        """The number of the group with this name, or with this number in digits."""
         return self._groups.get(name, _number(name))
 
 
 def _rows(host: Host, path: str, fields: int) -> list[list[str]]:
-    content = host.read(path, _LIMIT, follow=True)[1].decode("utf-8", "surrogateescape")
+    content = host.read(path, _LIMIT, follow=True)[1].decode("utf-8", "replace")
     rows = [line.split(":") for line in content.split("\n")]
     return [row for row in rows if len(row) == fields]
 
 
 def _number(digits: str) -> int:
-    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else NOBODY_KNOWN
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 11 else UNLISTED

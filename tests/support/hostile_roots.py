@@ -1,0 +1,169 @@
+"""Roots that mean harm: what may stand at a path that the audit reads, and what an audit must leave as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from msmtp_agent.beneath import Beneath
+from tests.support.roots import LOG, MSMTPRC, PASSWORD, SECRET, Root, failed, sent
+
+TERABYTE = 1 << 40
+# Never the same twice within a piece, no text, and every byte value: what random data would be, without the chance.
+GARBAGE = bytes((number * number + (number >> 8) * 7) & 0xFF for number in range(65_536))
+# Stands in every file outside the roots, as everything that a check may tell of a file.
+MARKER = "outside-of-the-root"
+
+Maker = Callable[[Path, Path], None]
+
+
+def rich(directory: Path) -> Root:
+    """A root with something in every place that the audit looks into."""
+    root = Root(directory).good()
+    root.configure(tls_trust_file="/etc/ssl/own.pem", tls_cert_file="/etc/ssl/me.pem", tls_key_file="/etc/ssl/me.key")
+    for path in ("/etc/ssl/own.pem", "/etc/ssl/me.pem", "/etc/ssl/me.key"):
+        shutil.copy(root.at("/etc/ssl/certs/ca-certificates.crt"), root.at(path))
+    root.write("/etc/crontab", "MAILTO=www-data\n1 * * * * www-data /bin/true\n", 0o644)
+    root.write("/etc/cron.d/job", "1 * * * * daemon /bin/true\n", 0o644)
+    root.write("/var/spool/cron/crontabs/www-data", "1 * * * * /bin/true\n", 0o600, 33)
+    root.write("/etc/systemd/system/mail.service", "[Service]\nUser=daemon\nExecStart=/usr/sbin/sendmail root\n", 0o644)
+    root.write("/etc/systemd/system/mail.service.d/more.conf", "[Service]\nNoNewPrivileges=yes\n", 0o644)
+    root.write(
+        "/etc/apparmor.d/usr.bin.msmtp",
+        "#include <tunables/global>\nprofile msmtp /usr/bin/msmtp {\n  #include <abstractions/base>\n"
+        "  /etc/msmtprc r,\n  #include <local/usr.bin.msmtp>\n}\n",
+        0o644,
+    )
+    root.write("/etc/apparmor.d/tunables/global", "@{HOME}=/root/\n", 0o644)
+    root.write("/etc/apparmor.d/abstractions/base", "/etc/ssl/** r,\n", 0o644)
+    root.write("/etc/apparmor.d/local/usr.bin.msmtp", "/etc/aliases r,\n", 0o644)
+    root.log(*(failed(60) for _ in range(3)))
+    root.write(f"{LOG}.1", f"{sent()}\n", 0o600)
+    root.write("/usr/local/sbin/msmtp-config", "#!/bin/sh\n", 0o755)
+    root.write("/root/.msmtprc", "account default\nhost smtp.acme.test\n")
+    root.write(f"{SECRET}.bak", "former\n").write(f"{MSMTPRC}~", "password former\n")
+    for path in ("/var/lib/cloud/instance/user-data", "/var/log/cloud-init.log", "/etc/app.conf", "/var/log/app.log"):
+        root.write(path, PASSWORD, 0o644)
+    return root.write("/root/.bash_history", PASSWORD)
+
+
+def paths_read(root: Root) -> list[str]:
+    """Every path that an audit of the root asks for, the top itself apart."""
+    asked: set[str] = set()
+    plain = Beneath.open
+
+    def open_and_note(self: Beneath, path: str, *, follow: bool) -> int:
+        asked.add(path)
+        return plain(self, path, follow=follow)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Beneath, "open", open_and_note)
+        root.report()
+    return sorted(asked - {"/"})
+
+
+def outside(directory: Path) -> Path:
+    """A tree beside the root that holds what the root could be taken for, with a marker in every file."""
+    other = rich(directory)
+    for path in other.directory.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.write_text(path.read_text("utf-8", "replace").replace("acme", MARKER) + f"\n{MARKER}\n")
+    other.configure(host=f"{MARKER}.test", user=MARKER, password=MARKER)
+    return other.directory
+
+
+def _socket(target: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(target.parent):
+        server.bind(target.name)
+
+
+def _sparse(target: Path) -> None:
+    target.touch(0o644)
+    os.truncate(target, TERABYTE)
+
+
+def _sparse_with_an_end(target: Path) -> None:
+    _sparse(target)
+    with target.open("r+b") as file:
+        file.seek(TERABYTE - 100)
+        file.write(b"\nthe end\n")
+
+
+def _loop(target: Path) -> None:
+    other = target.with_name(f"{target.name}.loop")
+    target.symlink_to(other.name)
+    other.symlink_to(target.name)
+
+
+def _device(minor: int) -> Maker:
+    return lambda target, _: os.mknod(target, 0o644 | stat.S_IFCHR, os.makedev(1, minor))
+
+
+# What may stand at a path; the second argument is the file or directory outside that has the same path there.
+ODD: dict[str, Maker] = {
+    "nothing": lambda target, _: None,
+    "FIFO": lambda target, _: os.mkfifo(target, 0o644),
+    "socket": lambda target, _: _socket(target),
+    "null": _device(3),
+    "zero": _device(5),
+    "full": _device(7),
+    "kernel messages": _device(11),
+    "directory": lambda target, _: target.mkdir(),
+    "empty file": lambda target, _: target.touch(),
+    "NULs": lambda target, _: target.write_bytes(bytes(100_000)) and None,
+    "line feeds": lambda target, _: target.write_bytes(b"\n" * 100_000) and None,
+    "garbage": lambda target, _: target.write_bytes(GARBAGE) and None,
+    "one long line": lambda target, _: target.write_bytes(b"password = \"'{[(/*" * 60_000) and None,
+    "gzip": lambda target, _: target.write_bytes(b"\x1f\x8b\x08\0" + GARBAGE) and None,
+    "terabyte of nothing": lambda target, _: _sparse(target),
+    "terabyte with an end": lambda target, _: _sparse_with_an_end(target),
+    "link to itself": lambda target, _: target.symlink_to(target.name),
+    "loop of links": lambda target, _: _loop(target),
+    "link to the root": lambda target, _: target.symlink_to("/"),
+    "link to nothing": lambda target, _: target.symlink_to("nothing"),
+    "absolute link out": lambda target, other: target.symlink_to(other),
+    "link up and out": lambda target, other: target.symlink_to("../" * 40 + str(other).lstrip("/")),
+    "link to a running system's file": lambda target, _: target.symlink_to("/proc/1/environ"),
+}
+
+
+def put(root: Root, path: str, make: Maker, other: Path) -> None:
+    """Put something odd in the place of a file or directory; missing directories above it are made."""
+    target = root.at(path)
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    make(target, other / path.lstrip("/"))
+
+
+def listing(directory: Path) -> dict[bytes, tuple[int, ...]]:
+    """Everything below a directory, with all that a write would change; `ctime` tells of changed rights, too."""
+    return {path: _facts(os.lstat(path)) for path in _walk(os.fsencode(directory))}
+
+
+def _walk(directory: bytes) -> Iterator[bytes]:
+    yield directory
+    for above, directories, files in os.walk(directory):
+        yield from (os.path.join(above, name) for name in (*directories, *files))
+
+
+def _facts(found: os.stat_result) -> tuple[int, ...]:
+    return (
+        found.st_ino,
+        found.st_mode,
+        found.st_uid,
+        found.st_gid,
+        found.st_nlink,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
