@@ -1,25 +1,33 @@
 """The workflow of `audit`: each root in turn examined, repaired if asked, and told; then the exit status."""
 
 import sys
+from contextlib import ExitStack
 
 from . import render
 from .audit import examine
-from .errors import ExitCode
+from .errors import AgentError, ExitCode
 from .host import Host
-from .model import AuditWishes, Report, Severity
+from .model import AuditWishes, Repair, Report, Severity
 from .monitoring import Tally, nagios_status
 from .render_audit import Printer
 
 
 def run(wishes: AuditWishes, printer: Printer) -> int:
-    """Audit every root and return the exit status. Raises AgentError for what cannot be written."""
+    """Audit every root and return the exit status.
+
+    Raises AgentError for what cannot be written: a repair that failed is told with its root, and raised at the end.
+    """
     tally = Tally()
+    failed: AgentError | None = None
     for root in wishes.roots:
         with Host(root) as host:
-            report = _repaired(host, wishes, printer) if wishes.fix else examine(host, wishes.checks)[1]
+            report, fault = _repaired(host, wishes, printer) if wishes.fix else (examine(host, wishes.checks)[1], None)
         tally.add(report)
         printer.report(report)
+        failed = failed or fault
     _write(printer.end(), wishes.output)
+    if failed is not None:
+        raise failed
     if wishes.form == "nagios":
         return nagios_status(tally, wishes.threshold or Severity.WARNING)
     if tally.at_least(wishes.threshold or Severity.ERROR):
@@ -27,19 +35,39 @@ def run(wishes: AuditWishes, printer: Printer) -> int:
     return ExitCode.CANNOT_TELL if tally.cannot_tell else ExitCode.OK
 
 
-def _repaired(host: Host, wishes: AuditWishes, printer: Printer) -> Report:
-    """The report after the repairs; with `dry_run` the report as it is now, and the plan."""
+def _repaired(host: Host, wishes: AuditWishes, printer: Printer) -> tuple[Report, AgentError | None]:
+    """The report after the repairs, and why one of them failed; with `dry_run` the report as it is, and the plan."""
     from . import files, repair  # most audits repair nothing
 
-    if wishes.dry_run:
-        facts, report = examine(host, wishes.checks)
-        return report._replace(repairs=repair.plan(host, facts, report))
-    with files.lock(Host()):
+    with ExitStack() as stack:
+        if not wishes.dry_run:
+            stack.enter_context(files.lock(Host()))
         facts, report = examine(host, wishes.checks)
         plan = repair.plan(host, facts, report)
-        printer.plan(report._replace(repairs=plan))
-        done = repair.carry_out(host, plan)
-    return examine(host, wishes.checks)[1]._replace(repairs=done) if done else report
+        planned = report._replace(repairs=tuple(step.repair for step in plan))
+        if wishes.dry_run or not plan:
+            return planned, None
+        printer.plan(planned)
+        done: list[Repair] = []
+        failed: AgentError | None = None
+        try:
+            repair.carry_out(host, plan, done.append)
+        except AgentError as error:
+            failed = error
+        after = examine(host, wishes.checks)[1]._replace(repairs=tuple(done))
+    return after, failed or _relapse(after)
+
+
+def _relapse(report: Report) -> AgentError | None:
+    """A repair that was done, and that its own check does not believe: each has run again."""
+    found = {(finding.id, finding.path) for finding in report.findings}
+    for repair in report.repairs:
+        for check in repair.checks:
+            if repair.done and (check, repair.path) in found:
+                return AgentError(
+                    repair.path, f"was repaired, and {check} finds it again", remedy=f"ls -l {repair.path}"
+                )
+    return None
 
 
 def _write(text: str | None, output: str | None) -> None:

@@ -137,7 +137,7 @@ def discard(host: Host, path: str) -> None:
         try:
             os.unlink(name, dir_fd=directory)
         finally:
-            os.close(directory)
+            _close(directory)
 
 
 def _owner() -> tuple[int, int]:
@@ -168,8 +168,7 @@ def _replace(host: Host, path: str, content: bytes, mode: int, owner: tuple[int,
             raise
         _synchronise(directory, host.at(path), "was replaced, but a power cut may bring the old one back")
     finally:
-        with suppress(OSError):  # it was open for reading: nothing is lost
-            os.close(directory)
+        _close(directory)
 
 
 def _restrict(host: Host, path: str, mode: int, owner: tuple[int, int]) -> None:
@@ -178,7 +177,7 @@ def _restrict(host: Host, path: str, mode: int, owner: tuple[int, int]) -> None:
         # Not blocking, should a FIFO have taken its place.
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     finally:
-        os.close(directory)
+        _close(directory)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
@@ -190,7 +189,7 @@ def _restrict(host: Host, path: str, mode: int, owner: tuple[int, int]) -> None:
             os.fchmod(descriptor, mode)
         _synchronise(descriptor, host.at(path), "was changed, but a power cut may bring its old rights back")
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def _open_directory(host: Host, path: str) -> tuple[int, str]:
@@ -199,6 +198,12 @@ def _open_directory(host: Host, path: str) -> tuple[int, str]:
     if host.live:  # one call less: every one is a place to fail at
         return os.open(directory or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), name
     return host.open_directory(directory or "/"), name
+
+
+def _close(descriptor: int) -> None:
+    """Close what was open for reading: nothing is lost when that fails."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _synchronise(descriptor: int, path: str, words: str) -> None:

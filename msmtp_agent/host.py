@@ -194,10 +194,10 @@ class Host:
     def _place(self, descriptor: int) -> str:
         """Where an open file stands, as the kernel says it."""
         place = os.readlink(f"/proc/self/fd/{descriptor}")
-        if not self.live:
-            root = self._open("/", follow=True)
+        if self._beneath is not None:
+            root = self._beneath.open("/", follow=True)
             try:
-                place = place.removeprefix(os.readlink(f"/proc/self/fd/{root}"))
+                place = place.removeprefix(os.readlink(f"/proc/self/fd/{root}").rstrip("/"))
             finally:
                 os.close(root)
         return place or "/"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.account import account
+from tests.support.account import ALIASES, account
 from tests.support.repairs import BACKUP, LOG, Told, fix
 from tests.support.roots import MSMTPRC
 from tests.support.sandbox import Sandbox
@@ -100,7 +100,8 @@ def alias_state(box: Sandbox) -> int:
     for path, content in ((TEMPORARY, NEW), (BACKUP_TEMPORARY, OLD)):
         leftover = private(box, path)
         assert leftover is None or content.startswith(leftover), path
-    return [(OLD, None), (OLD, OLD), (NEW, OLD)].index(found)
+    states: list[tuple[bytes | None, bytes | None]] = [(OLD, None), (OLD, OLD), (NEW, OLD)]
+    return states.index(found)
 
 
 def log_state(box: Sandbox) -> int:
@@ -267,8 +268,8 @@ def test_immutable_file(box: Sandbox, name: str) -> None:
 
 def test_the_main_job_takes_the_file_that_was_mended(box: Sandbox) -> None:
     """The account is found as before: the line changes nothing else of it."""
-    text = account(9, "/etc/ssl/certs/ca-certificates.crt")
-    box.write(MSMTPRC, text.replace("aliases /etc/aliases\n", ""))
+    box.write(MSMTPRC, account(9, Path("/etc/ssl/certs/ca-certificates.crt"), aliases=None))
+    box.write("/etc/aliases", ALIASES, mode=0o644)
     assert fix(box, "aliases-unwired").done == {MSMTPRC: True}
     done = box.agent("--password-stdin", "--offline", stdin=b"secret\n", python="/usr/bin/python3")
     assert done.returncode == 0, done.stderr

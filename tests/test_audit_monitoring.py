@@ -23,6 +23,7 @@ from tests.support.reports import (
     HOUR,
     INFO,
     MIXED,
+    NASTY,
     NOW,
     WARNING,
     found,
@@ -40,14 +41,6 @@ REPAIRED = report(
         Repair("/etc/msmtp-password", "make it 0600 root:root", ("secret-mode", "secret-owner"), done=True),
         Repair("/etc/msmtprc", "make it 0600 root:root", ("config-mode",)),
     ),
-)
-NASTY = report(
-    found("secret-mode", path=HOSTILE, observed=HOSTILE, expected=HOSTILE, remedy=HOSTILE),
-    unknown(why=HOSTILE),
-    skipped(why=HOSTILE),
-    root=HOSTILE,
-    host=HOSTILE,
-    repairs=(Repair(HOSTILE, HOSTILE, ("secret-mode",)),),
 )
 SHAPES = {"clean": CLEAN, "mixed": MIXED, "repaired": REPAIRED, "nasty": NASTY, "empty": report()}
 # Any text that a name or a message may turn into, lone surrogates included.

@@ -26,7 +26,12 @@ TIMER_LINK = f"/etc/systemd/system/timers.target.wants/{TIMER}"
 METRICS = "/var/lib/prometheus/node-exporter/msmtp-config.prom"
 STAMP = f"/var/lib/systemd/timers/stamp-{TIMER}"
 MODULES = "./usr/lib/python3/dist-packages/msmtp_agent"
-LEFTOVERS = ("/etc/.msmtp-password.msmtp-config", "/etc/.msmtprc.msmtp-config")
+LEFTOVERS = (
+    "/etc/.msmtp-password.msmtp-config",
+    "/etc/.msmtprc.msmtp-config",
+    "/etc/logrotate.d/.msmtp.msmtp-config",
+    "/var/lib/prometheus/node-exporter/.msmtp-config.prom.msmtp-config",
+)
 
 
 def run(*argv: str | Path, env: dict[str, str] | None = None, cwd: Path = PROJECT) -> str:
@@ -288,7 +293,7 @@ def test_a_removal_keeps_the_secret_and_a_purge_takes_ours_alone(machine: Machin
     assert not machine.exists(METRICS)
     apt(machine, "purge", "msmtp-agent")
     assert changed(before, snapshot(machine)) == set()
-    assert not machine.exists(STAMP)
+    assert not any(machine.exists(name) for name in (*LEFTOVERS, STAMP))
     assert machine.exists(f"{METRICS}.theirs")
     assert not machine.exists("/run/msmtp-config")
     assert machine.run(["dpkg-query", "-W", "msmtp-agent"]).returncode != 0

@@ -109,6 +109,9 @@ GOOD = {
 EXPORTER = {f"{TEXTFILES}/apt.prom": "apt_upgrades_pending 0\n"}
 # Files that a test gives to a booting machine are 0600.
 OPEN = f"chmod 644 {ALIASES} {LOGROTATE}\n"
+# 0600 and its owner's: for it, root needs a capability.
+CRONTAB = "/var/spool/cron/crontabs/daemon"
+THEIRS = f"chown daemon {CRONTAB}\n"
 
 
 def metrics(machine: Boot) -> dict[str, float]:
@@ -149,14 +152,20 @@ class TestBoot:
             assert metrics(machine)['msmtp_config_audit_findings{root="/",severity="error"}'] == 1, journal
 
     def test_other_users_files_are_seen(self, suite: str, tmp_path: Path) -> None:
-        """For a crontab, 0600 and its owner's, root needs a capability."""
-        crontab = "/var/spool/cron/crontabs/daemon"
-        extra = f"{OPEN}chown daemon {crontab}\n{RUN}"
-        files = {**GOOD, crontab: "MAILTO=root\n0 4 * * * true\n"}
-        with Boot(suite, tmp_path, files=files, extra=extra, unit=AUDIT) as machine:
+        files = {**GOOD, CRONTAB: "MAILTO=root\n0 4 * * * true\n"}
+        with Boot(suite, tmp_path, files=files, extra=OPEN + THEIRS + RUN, unit=AUDIT) as machine:
             machine.wait()
-            assert crontab in machine.outcome("journal")
+            assert CRONTAB in machine.outcome("journal")
             assert "cannot tell" not in machine.outcome("journal")
+
+    def test_a_check_that_cannot_tell_fails_the_unit(self, suite: str, tmp_path: Path) -> None:
+        """As it would be without the unit's one capability."""
+        drop_in = {f"/etc/systemd/system/{AUDIT}.d/test.conf": "[Service]\nCapabilityBoundingSet=\n"}
+        files = {**GOOD, **drop_in, CRONTAB: "MAILTO=root\n0 4 * * * true\n"}
+        with Boot(suite, tmp_path, files=files, extra=OPEN + THEIRS + RUN, unit=AUDIT) as machine:
+            machine.wait()
+            assert (machine.unit["ActiveState"], machine.unit["ExecMainStatus"]) == ("failed", "3")
+            assert "cannot tell" in machine.outcome("journal").lower()
 
     def test_without_the_directory_there_are_no_metrics(self, suite: str, tmp_path: Path) -> None:
         with Boot(suite, tmp_path, files=GOOD, extra=OPEN + RUN, unit=AUDIT) as machine:

@@ -35,7 +35,7 @@ def _file(facts: Facts) -> Log:
 def new_rule(path: str) -> tuple[str, ...]:
     """The lines of a logrotate rule for the log, which stays root's alone."""
     name = path if path.isascii() and path.replace("/", "").replace(".", "").isalnum() else f'"{path}"'
-    options = ("weekly", "rotate 8", "compress", "missingok", "notifempty", "create 0600 root root")
+    options = ("weekly", "rotate 4", "compress", "missingok", "notifempty", "create 0600 root root")
     return f"{name} {{", *options, "}"
 
 
@@ -149,7 +149,7 @@ def rotated(facts: Facts) -> Iterator[Flaw]:
         yield Flaw(path, "is not rotated: logrotate is not installed", "logrotate", "apt install logrotate")
     elif rule is None:
         lines = shlex.join(new_rule(path))
-        remedy = f"printf '%s\\n' {lines} >/etc/logrotate.d/msmtp"
+        remedy = f"printf '%s\\n' {lines} >>/etc/logrotate.d/msmtp"
         yield Flaw(path, "is in no rule of logrotate's", "a file in /etc/logrotate.d for it", remedy)
     elif rule.why_not:
         remedy = f"logrotate --debug {shlex.quote(rule.path)}   # then mend it: {rule.why_not}"

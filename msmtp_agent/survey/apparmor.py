@@ -18,7 +18,6 @@ _PROFILE = f"{_DIRECTORY}/{_NAME}"
 _MSMTP = "/usr/bin/msmtp"
 _KERNEL = "/sys/module/apparmor/parameters/enabled"
 _LOADED = "/sys/kernel/security/apparmor/profiles"
-_MILD = {"complain", "unconfined", "default_allow"}  # flags of a profile that refuses nothing
 
 T = TypeVar("T")
 
@@ -65,9 +64,8 @@ def _switched_off(host: Host) -> str:
 
 def _milder(host: Host, profile: "Profile") -> str:
     """Why the profile refuses nothing: its flags, or, on the running system, what the kernel says of it."""
-    mild = profile.flags & _MILD
-    if mild:
-        return f"the profile has the flag {min(mild)}"
+    if profile.mild:
+        return f"the profile has the flag {profile.mild}"
     if not host.live:
         return ""
     try:

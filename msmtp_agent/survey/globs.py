@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Union
 
 _SPECIAL = re.compile(r"[\\*?\[{@]")
+_NEXT = re.compile(r"[\\*?\[{},@]")
 _VARIABLE = re.compile(r"@\{?(\w+)\}?")
 _ESCAPE = re.compile(r"([0-7]{1,3})|x([0-9a-fA-F]{1,2})|d([0-9]{1,3})|(.)", re.DOTALL)
 _CLASS = re.compile(r"\[(\^?)((?:\\.|[^\]\\])+)\]", re.DOTALL)
@@ -68,6 +69,7 @@ class Globs:
         self._variables = variables
         self._known: dict[str, _Any] = {}
         self._compiled: dict[str, list[_Node]] = {}
+        self._begun: dict[str, tuple[str, ...]] = {}
         self._steps = 0
 
     def match(self, pattern: str, path: str) -> bool:
@@ -75,8 +77,7 @@ class Globs:
         special = _SPECIAL.search(pattern)
         if special is None:
             return pattern == path
-        head = pattern[: special.start()]
-        if "//" not in head and not path.startswith(head):
+        if not path.startswith(self._heads(pattern, special.start())):
             return False
         nodes = self._compiled.get(pattern)
         if nodes is None:
@@ -86,6 +87,22 @@ class Globs:
                 nodes = [_NOTHING]
             self._compiled[pattern] = nodes
         return len(path) in self._run(nodes, path, {0})
+
+    def _heads(self, pattern: str, special: int) -> tuple[str, ...]:
+        """What paths of this pattern begin with: seen without working it out, since most rules are for other paths."""
+        head = pattern[:special]
+        if head or pattern[0] != "@":
+            return ("" if "//" in head else head,)
+        variable = _VARIABLE.match(pattern)
+        name = variable[1] if variable else ""
+        if name not in self._begun:
+            self._begun[name] = ("",)  # for a variable that stands at the beginning of its own value
+            heads: list[str] = []
+            for value in self._variables.get(name, ()):
+                found = _SPECIAL.search(value)
+                heads += self._heads(value, found.start() if found else len(value)) if value else ("",)
+            self._begun[name] = tuple(heads)
+        return self._begun[name]
 
     def _count(self, steps: int) -> None:
         self._steps += steps
@@ -101,7 +118,6 @@ class Globs:
         while position < len(pattern):
             nodes = braces[-1][-1]
             character = pattern[position]
-            position += 1
             if character == "{":
                 braces.append([[]])
             elif character == "}" and len(braces) > 1:
@@ -110,7 +126,8 @@ class Globs:
             elif character == "," and len(braces) > 1:
                 braces[-1].append([])
             else:
-                position = self._one(pattern, position - 1, nodes, depth)
+                position = self._one(pattern, position, nodes, depth) - 1
+            position += 1
             if len(braces) > _DEEPEST:
                 raise _BadPatternError
         if len(braces) > 1:
@@ -143,7 +160,10 @@ class Globs:
             _add(nodes, literal)
             return end
         else:
-            _add(nodes, character)
+            special = _NEXT.search(pattern, position + 1)
+            end = special.start() if special else len(pattern)
+            _add(nodes, pattern[position:end])
+            return end
         return position + 1
 
     def _variable(self, name: str, depth: int) -> _Any:
@@ -190,11 +210,13 @@ def _gap(gap: _Gap, path: str, starts: set[int]) -> set[int]:
 
 
 def _add(nodes: list[_Node], literal: str) -> None:
-    last = nodes[-1] if nodes else None
-    if not isinstance(last, str):
-        nodes.append(literal)
-    elif not (literal == "/" and last.endswith("/")):
-        nodes[-1] = last + literal
+    last = nodes[-1] if nodes else ""
+    if isinstance(last, str):
+        literal = last + literal
+        del nodes[-1:]
+    while "//" in literal:
+        literal = literal.replace("//", "/")
+    nodes.append(literal)
 
 
 def _escaped(pattern: str, position: int) -> tuple[str, int]:

@@ -45,8 +45,8 @@ class Event(NamedTuple):
     """One thing that the text says, in order.
 
     `set`: a directive and its arguments. `open`: a rule begins, for these patterns. `close`: it ends, and counts.
-    `skipped`: logrotate drops the rule that it is in, for an error. `given up`: the same, and it reads no further;
-    directives of this file do not count then.
+    `skipped`: logrotate drops the rule that it is in, for an error. `given up`: the same, and it reads no further.
+    After either, what the file sets for rules of other files does not count.
     """
 
     kind: Literal["set", "open", "close", "skipped", "given up"]
@@ -82,14 +82,14 @@ class _Text:
             try:
                 yield from self._next()
             except _BadRuleError as bad:
+                line = self._line()
                 if bad.whole or not self._in_rule:
-                    yield Event("given up", self._line())
+                    yield Event("given up", line)
                     return
-                yield Event("skipped", self._line())
-                if not self._skip_rule():
-                    yield Event("given up", self._line())
-                    return
-        if self._in_rule:  # logrotate wants no `}` at the end of a file
+                if self._skip_rule():
+                    yield Event("skipped", line)
+        # logrotate wants no `}` at the end of a file. A rule with an error that has none even counts, up to the error.
+        if self._in_rule:
             yield Event("close", self._line())
 
     def _next(self) -> Iterator[Event]:
@@ -121,18 +121,22 @@ class _Text:
     def _open(self) -> Event:
         if self._in_rule:
             raise _BadRuleError
-        end, closing = self._text.find("{", self._at), self._text.find("}", self._at)
-        if end < 0 or 0 <= closing < end:
+        line, patterns = self._line(), []
+        while "{" not in (piece := self._rest()) or piece.lstrip().startswith("#"):
+            if self._at >= len(self._text):
+                raise _BadRuleError(whole=True)
+            self._at += 1
+            if not piece.lstrip().startswith("#"):
+                patterns.append(piece)
+        patterns.append(piece[: piece.index("{")])
+        if any("}" in pattern for pattern in patterns):
             raise _BadRuleError(whole=True)
-        patterns = self._text[self._at : end]
-        if "#" in patterns:
-            patterns = re.sub(r"(?m)^\s*#.*", "", patterns)
         try:
-            words = shlex.split(patterns)  # as popt's parser does it, as far as paths are concerned
+            words = shlex.split("\n".join(patterns))  # as popt's parser does it, as far as paths are concerned
         except ValueError:
             raise _BadRuleError(whole=True) from None
-        line = self._line()
-        self._at, self._in_rule = end + 1, True
+        self._at += 1 + piece.index("{") - len(piece)
+        self._in_rule = True
         return Event("open", line, words=tuple(word for word in words if len(word) <= _LONGEST_PATTERN))
 
     def _close(self) -> Event:
@@ -144,18 +148,21 @@ class _Text:
         return event
 
     def _skip_rule(self) -> bool:
-        """On to the end of a rule with an error: only a `}` that begins a line is one here, and none in a script."""
-        self._in_rule = False
+        """On to the end of a rule with an error: only a `}` that begins a line is one here, and none in a script.
+
+        False where there is none.
+        """
         self._rest()
         while self._at < len(self._text):
             self._at += 1
             if self._text.startswith("}", self._at):
                 self._at += 1
+                self._in_rule = False
                 return True
             word = _WORD.match(self._rest().lstrip(" \t"))
             if word and word[0] in _SCRIPTS and not self._skip_script():
-                return False
-        return True
+                self._at = len(self._text)
+        return False
 
     def _skip_script(self) -> bool:
         end = re.compile(_ENDSCRIPT).search(self._text, self._at)

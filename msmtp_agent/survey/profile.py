@@ -71,6 +71,11 @@ class Profile:
         self.children: dict[str, Profile] = {}
         self.included: set[str] = set()
 
+    @property
+    def mild(self) -> str:
+        """The flag with which nothing is refused, or the empty string."""
+        return next((flag for flag in ("complain", "unconfined", "default_allow") if flag in self.flags), "")
+
 
 class _Block(NamedTuple):
     """An open brace: the profile that its rules belong to, and the qualifiers that they all have."""
@@ -110,9 +115,9 @@ class Policy:
     def allows(self, profile: Profile, path: str, wanted: str, *, owned: bool) -> tuple[bool, Place | None]:
         """Whether all wanted permissions are given; if not, where a rule stands that denies one (None: none does)."""
         rules = self.matching(profile, path, owned=owned)
-        given = "".join(rule.permissions for rule in rules if not rule.deny).replace("w", "wa")
+        given = {letter for rule in rules if not rule.deny for letter in rule.permissions}
         denied = next((rule.place for rule in rules if rule.deny and set(rule.permissions) & set(wanted)), None)
-        return denied is None and set(wanted) <= set(given), denied
+        return denied is None and set(wanted) <= given, denied
 
     def execution(self, profile: Profile, path: str, *, owned: bool) -> tuple[Rule | None, Place | None]:
         """The rule under which the profile's program may start another; if none, where a rule denies it."""
@@ -262,7 +267,7 @@ class Policy:
         block.profile.rules.append(
             Rule(
                 pattern=_bare(words[0]),
-                permissions=words[1].lower(),
+                permissions=words[1].lower().replace("w", "wa"),  # who may write may append
                 place=place,
                 deny="deny" in qualifiers,
                 owner="owner" in qualifiers,

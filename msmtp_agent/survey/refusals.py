@@ -37,9 +37,11 @@ class Asked:
         return self._host.inspect(path, follow=True).uid == 0
 
     def log(self) -> Refused | None:
-        """The log, that msmtp appends to and locks."""
+        """The log, that msmtp appends to and locks; a device has no log to lose."""
         path = self._path("logfile")
-        return self._file("logfile", path, "ak") if path else None
+        if not path or self._host.inspect(path, follow=True).kind not in (FileKind.REGULAR, FileKind.MISSING):
+            return None
+        return self._file("logfile", path, "ak")
 
     def files(self) -> tuple[Refused, ...]:
         """The files that msmtp reads: of TLS, and the aliases."""
@@ -86,7 +88,7 @@ class Asked:
         if rule is None:
             return self._refused("passwordeval", self.shell, "x", denied)
         inside = self._inside(rule)
-        if inside is None:
+        if inside is None or inside.mild:
             return None
         for path in self.programs:
             started, denied = self._execution(inside, path)

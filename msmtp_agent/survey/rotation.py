@@ -101,7 +101,8 @@ class _Reader:
         return facts
 
     def _text(self, path: str, text: str, why_not: str, depth: int) -> bool:
-        """Follow one file; False where it has an error for which logrotate gives it up."""
+        """Follow one file; False where it has an error."""
+        good = True
         start = 0  # the line of the rule that we are in, when it covers the log
         outer = self._options
         for event in logrotate.read(text):
@@ -114,13 +115,11 @@ class _Reader:
                 if start:
                     error = f"logrotate drops the rule for an error in line {event.line}"
                     self._conclude(path, start, why_not or ("" if event.kind == "close" else error))
-                start = 0
-                if event.kind == "given up":
-                    return False
+                start, good = 0, good and event.kind == "close"
                 self._options = outer
             if self.found is not None:
                 break
-        return True
+        return good
 
     def _conclude(self, path: str, line: int, why_not: str) -> None:
         """A rule that covers the log ends: remember it if logrotate would take it, or else why not."""

@@ -66,7 +66,7 @@ def _configured(host: Host, users: Users, names: Iterable[str]) -> Iterator[str]
     """Those of these users who have a file that msmtp reads after, or instead of, `/etc/msmtprc`."""
     for name in names:
         user = users.find(name)
-        if user is not None and user.uid:
+        if user is not None and user.uid and user.home.startswith("/"):
             for file in (".msmtprc", ".config/msmtp/config"):
                 try:
                     facts = host.inspect(f"{user.home}/{file}", follow=True)

@@ -168,7 +168,7 @@ class UnitFiles:
         return content[:_LIMIT]
 
     def _is_script_that_mails(self, path: str) -> bool:
-        content = self._read(path)
+        content = b"" if "\0" in path else self._read(path)
         return content.startswith(b"#!") and mails(content.decode("utf-8", "replace"))
 
     def _is_started(self, stem: str) -> bool:

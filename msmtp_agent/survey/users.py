@@ -49,7 +49,7 @@ class Users:
 def _rows(host: Host, path: str, fields: int) -> list[list[str]]:
     content = host.read(path, _LIMIT, follow=True)[1].decode("utf-8", "replace")
     rows = [line.split(":") for line in content.split("\n")]
-    return [row for row in rows if len(row) == fields]
+    return [row for row in rows if len(row) == fields and "\0" not in "".join(row)]
 
 
 def _number(digits: str) -> int:

@@ -79,64 +79,103 @@ def outside(directory: Path) -> Path:
     return other.directory
 
 
-def _socket(target: Path) -> None:
+def _nothing(_: Path, __: Path) -> None:
+    pass
+
+
+def _fifo(target: Path, _: Path) -> None:
+    os.mkfifo(target, 0o644)
+
+
+def _socket(target: Path, _: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(target.parent):
         server.bind(target.name)
 
 
-def _sparse(target: Path) -> None:
-    target.touch(0o644)
-    os.truncate(target, TERABYTE)
+def _memory_device(minor: int) -> Maker:
+    return lambda target, _: os.mknod(target, 0o644 | stat.S_IFCHR, os.makedev(1, minor))
 
 
-def _sparse_with_an_end(target: Path) -> None:
-    _sparse(target)
-    with target.open("r+b") as file:
-        file.seek(TERABYTE - 100)
-        file.write(b"\nthe end\n")
+def _directory(target: Path, _: Path) -> None:
+    target.mkdir()
 
 
-def _loop(target: Path) -> None:
+def _content(content: bytes) -> Maker:
+    def make(target: Path, _: Path) -> None:
+        target.write_bytes(content)
+
+    return make
+
+
+def _sparse(end: bytes) -> Maker:
+    def make(target: Path, _: Path) -> None:
+        with target.open("wb") as file:
+            file.truncate(TERABYTE)
+            file.seek(TERABYTE - len(end))
+            file.write(end)
+
+    return make
+
+
+def _link(to: str) -> Maker:
+    return lambda target, _: target.symlink_to(to)
+
+
+def _link_to_itself(target: Path, _: Path) -> None:
+    target.symlink_to(target.name)
+
+
+def _loop(target: Path, _: Path) -> None:
     other = target.with_name(f"{target.name}.loop")
     target.symlink_to(other.name)
     other.symlink_to(target.name)
 
 
-def _device(minor: int) -> Maker:
-    return lambda target, _: os.mknod(target, 0o644 | stat.S_IFCHR, os.makedev(1, minor))
+def _link_out(target: Path, other: Path) -> None:
+    target.symlink_to(other)
+
+
+def _link_up_and_out(target: Path, other: Path) -> None:
+    target.symlink_to("../" * 40 + str(other).lstrip("/"))
 
 
 # What may stand at a path; the second argument is the file or directory outside that has the same path there.
 ODD: dict[str, Maker] = {
-    "nothing": lambda target, _: None,
-    "FIFO": lambda target, _: os.mkfifo(target, 0o644),
-    "socket": lambda target, _: _socket(target),
-    "null": _device(3),
-    "zero": _device(5),
-    "full": _device(7),
-    "kernel messages": _device(11),
-    "directory": lambda target, _: target.mkdir(),
-    "empty file": lambda target, _: target.touch(),
-    "NULs": lambda target, _: target.write_bytes(bytes(100_000)) and None,
-    "line feeds": lambda target, _: target.write_bytes(b"\n" * 100_000) and None,
-    "garbage": lambda target, _: target.write_bytes(GARBAGE) and None,
-    "one long line": lambda target, _: target.write_bytes(b"password = \"'{[(/*" * 60_000) and None,
-    "gzip": lambda target, _: target.write_bytes(b"\x1f\x8b\x08\0" + GARBAGE) and None,
-    "terabyte of nothing": lambda target, _: _sparse(target),
-    "terabyte with an end": lambda target, _: _sparse_with_an_end(target),
-    "link to itself": lambda target, _: target.symlink_to(target.name),
-    "loop of links": lambda target, _: _loop(target),
-    "link to the root": lambda target, _: target.symlink_to("/"),
-    "link to nothing": lambda target, _: target.symlink_to("nothing"),
-    "absolute link out": lambda target, other: target.symlink_to(other),
-    "link up and out": lambda target, other: target.symlink_to("../" * 40 + str(other).lstrip("/")),
-    "link to a running system's file": lambda target, _: target.symlink_to("/proc/1/environ"),
+    "nothing": _nothing,
+    "FIFO": _fifo,
+    "socket": _socket,
+    "null": _memory_device(3),
+    "zero": _memory_device(5),
+    "full": _memory_device(7),
+    "kernel messages": _memory_device(11),
+    "directory": _directory,
+    "empty file": _content(b""),
+    "NULs": _content(bytes(100_000)),
+    "line feeds": _content(b"\n" * 100_000),
+    "garbage": _content(GARBAGE),
+    "one long line": _content(b"password = \"'{[(/*" * 60_000),
+    "gzip": _content(b"\x1f\x8b\x08\0" + GARBAGE),
+    "terabyte of nothing": _sparse(b"\0"),
+    "terabyte with an end": _sparse(b"\nthe end\n"),
+    "link to itself": _link_to_itself,
+    "loop of links": _loop,
+    "link to the root": _link("/"),
+    "link to nothing": _link("nothing"),
+    "absolute link out": _link_out,
+    "link up and out": _link_up_and_out,
+    "link to the running system": _link("/proc/1/environ"),
 }
 
 
 def put(root: Root, path: str, make: Maker, other: Path) -> None:
-    """Put something odd in the place of a file or directory; missing directories above it are made."""
+    """Put something odd in the place of a file or directory; missing directories above it are made.
+
+    Nothing is done where something odd stands above it already: a link there could lead out of the root.
+    """
     target = root.at(path)
+    above = [parent for parent in target.parents if parent.is_relative_to(root.directory)]
+    if any(parent.is_symlink() or (parent.exists() and not parent.is_dir()) for parent in above):
+        return
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     else:

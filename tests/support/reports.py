@@ -1,12 +1,16 @@
-"""Reports of the audit, written by hand: for what a printer makes of them."""
+"""Reports of the audit, written by hand, and a printer's way to tell them."""
 
 from __future__ import annotations
 
+import sys
+
+from msmtp_agent import render, render_audit
 from msmtp_agent.model import CheckResult, Finding, Repair, Report, Severity, Verdict
 
 NOW = 1_760_000_000.5  # 2025-10-09 08:53:20 UTC
 HOUR = 3600.0
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
+FORMATS = ("text", "json", "nagios", "prometheus")
 CHMOD = "chown root:root /etc/msmtp-password && chmod 0600 /etc/msmtp-password"
 # What a file name of a hostile image may be: line breaks of two kinds, an escape sequence, a change of the writing
 # direction, markup, a bar, quotes, a byte that is not UTF-8, and a letter that is.
@@ -77,3 +81,30 @@ MIXED = report(
     last_success=NOW - HOUR,
     proven=True,
 )
+NASTY = report(
+    found("secret-mode", path=HOSTILE, observed=HOSTILE, expected=HOSTILE, remedy=HOSTILE),
+    found("log-mode", WARNING, path=HOSTILE),
+    unknown(why=HOSTILE),
+    skipped(why=HOSTILE),
+    root=HOSTILE,
+    host=HOSTILE,
+    repairs=(Repair(HOSTILE, HOSTILE, ("secret-mode",)),),
+)
+
+
+def tell(
+    form: str,
+    *reports: Report,
+    threshold: Severity | None = None,
+    fixing: bool = False,
+    plan: Report | None = None,
+) -> None:
+    """Do with a printer what the command does."""
+    printer = render_audit.printer(form, threshold=threshold, fixing=fixing)
+    if plan is not None:
+        printer.plan(plan)
+    for one in reports:
+        printer.report(one)
+    rest = printer.end()
+    if rest is not None:
+        render.say(rest, sys.stdout, end="")
