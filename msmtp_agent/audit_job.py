@@ -55,15 +55,17 @@ def _repaired(host: Host, wishes: AuditWishes, printer: Printer) -> tuple[Report
         except AgentError as error:
             failed = error
         after = examine(host, wishes.checks)[1]._replace(repairs=tuple(done))
-    return after, failed or _relapse(after)
+    return after, failed or _relapse(report, after)
 
 
-def _relapse(report: Report) -> AgentError | None:
+def _relapse(before: Report, after: Report) -> AgentError | None:
     """A repair that was done, and that its own check does not believe: each has run again."""
-    found = {(finding.id, finding.path) for finding in report.findings}
-    for repair in report.repairs:
+    for repair in after.repairs:
         for check in repair.checks:
-            if repair.done and (check, repair.path) in found:
+            # Of a check that found something at several paths, only its own; a new file mends what was found elsewhere.
+            places = {finding.path for finding in before.findings if finding.id == check}
+            mended = {repair.path} if repair.path in places else places
+            if repair.done and any(finding.id == check and finding.path in mended for finding in after.findings):
                 return AgentError(
                     repair.path, f"was repaired, and {check} finds it again", remedy=f"ls -l {repair.path}"
                 )

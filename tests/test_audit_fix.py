@@ -17,7 +17,8 @@ from msmtp_agent.host import Host
 from msmtp_agent.model import Repair, Report
 from msmtp_agent.survey import survey
 from tests.support.repairs import BACKUP, LOG, LOGROTATE, NOW, facts, report
-from tests.support.roots import MSMTPRC, SECRET, Root
+from tests.support.roots import ALIASES, MSMTPRC, SECRET, Root, account
+from tests.support.sandbox import Sandbox
 
 pytestmark = pytest.mark.root
 
@@ -326,3 +327,47 @@ def test_image_in_which_the_way_is_exchanged_behind_the_plan(tmp_path: Path, out
         repair.carry_out(host, planned, told.append)
     assert [one.done for one in told] == [False, False]
     assert everything(outside) == before
+
+
+# --- the command
+
+
+IDS = (
+    "secret-owner,secret-mode,secret-acl,stray-secret,config-owner,config-mode,config-acl,aliases-unwired,"
+    "log-owner,log-mode,log-rotation"
+)
+
+
+def test_command_mends_this_machine_and_then_finds_nothing(sandbox: Sandbox) -> None:
+    copy = "/etc/msmtp-password~"
+    sandbox.write(MSMTPRC, account(aliases=None), mode=0o644, uid=33)
+    sandbox.write(ALIASES, "root: me@acme.test\n", mode=0o644)
+    for path in (SECRET, copy, LOG):
+        sandbox.write(path, TEXT, mode=0o644, uid=33)
+    planned = sandbox.agent("audit", "--fix", "--dry-run", "--only", IDS)
+    assert planned.returncode == 1
+    done = sandbox.agent("audit", "--fix", "--only", IDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path in (copy, SECRET, MSMTPRC, LOG, LOGROTATE):
+        assert path in planned.stdout
+        assert path in done.stdout
+        found = sandbox.stat(path)
+        assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o644 if path == LOGROTATE else 0o600, 0)
+    before = {path: sandbox.stat(path).st_ctime_ns for path in sandbox.changed()}
+    again = sandbox.agent("audit", "--fix", "--only", IDS)
+    assert again.returncode == 0
+    assert {path: sandbox.stat(path).st_ctime_ns for path in sandbox.changed()} == before
+
+
+def test_command_writes_nothing_outside_of_an_image(sandbox: Sandbox) -> None:
+    """The image's /etc is an absolute link to the machine's own, whose files would all be mended."""
+    sandbox.write(MSMTPRC, account(aliases=None), mode=0o644)
+    sandbox.write(ALIASES, "root: me@acme.test\n", mode=0o644)
+    sandbox.write(SECRET, TEXT, mode=0o644)
+    sandbox.shell("mkdir -p /run/image/var; ln -s /etc /run/image/etc; ln -s ../../../var/log /run/image/var/log")
+    before = {path: sandbox.stat(path).st_ctime_ns for path in sandbox.changed()}
+    done = sandbox.agent("audit", "--fix", "--root", "/run/image", "--only", IDS)
+    assert "internal error" not in done.stdout + done.stderr
+    after = {path: sandbox.stat(path).st_ctime_ns for path in sandbox.changed()}
+    assert {path: after.get(path) for path in before} == before
+    assert set(after) - set(before) <= {"/run/msmtp-config", "/run/msmtp-config/lock"}

@@ -186,7 +186,7 @@ def test_a_configuration_that_is_not_read_whole_is_no_pass(root: Root, spoil: Ch
 
 @given(st.text(alphabet=st.sampled_from("/var \t\n{}#\"'*[]~=+x09") | st.characters(codec="latin-1"), max_size=200))
 def test_any_text_is_read_to_its_end(text: str) -> None:
-    kinds = [event.kind for event in logrotate.read(text)]
+    kinds = [event.kind for event in logrotate.read(text, lambda *_: True)]
     assert "given up" not in kinds[:-1]
     assert kinds.count("open") >= kinds.count("close")
 
@@ -272,6 +272,10 @@ REAL: dict[str, tuple[dict[str, str], Rotated]] = {
     "su without a group": ({CONF: f"{LOG} {{\nsu root\ncreate\n}}\n"}, Rotated(False)),
     "a size": ({CONF: f"{LOG} {{\nsize 10k\ncreate\n}}\n"}, Rotated(True, SAME)),
     "a bad size": ({CONF: f"{LOG} {{\nsize 10x\ncreate\n}}\n"}, Rotated(False)),
+    "an unknown user": ({CONF: f"{LOG} {{\ncreate 0640 nobodyatall adm\n}}\n"}, Rotated(False)),
+    "an unknown group": ({CONF: f"{LOG} {{\ncreate 0640 root nobodyatall\n}}\n"}, Rotated(False)),
+    "an olddir that is missing": ({CONF: f"{LOG} {{\nolddir old\ncreate\n}}\n"}, Rotated(False)),
+    "an olddir that is made": ({CONF: f"{LOG} {{\nolddir old\ncreateolddir 0700\n}}\n"}, Rotated(True, None)),
     "a bad mode": ({CONF: f"{LOG} {{\ncreate 0698\n}}\n"}, Rotated(False)),
 }
 

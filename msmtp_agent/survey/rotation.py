@@ -37,6 +37,7 @@ class _Options(NamedTuple):
     copies: bool = False
     su: bool = False
     olddir: str = ""
+    makes_olddir: bool = False
 
 
 def find(host: Host, log: str, directory: FileFacts) -> Rotation | None:
@@ -66,6 +67,7 @@ class _Reader:
         self._options = _Options()
         self._taboo = [f"*{extension}" for extension in _TABOO]
         self._bytes = self._globs = 0
+        self._names: dict[str, set[bytes]] = {}
 
     def include(self, path: str, depth: int) -> None:
         """Read a file, or the files of a directory in the order of their names, but for names that are taboo.
@@ -105,7 +107,7 @@ class _Reader:
         good = True
         start = 0  # the line of the rule that we are in, when it covers the log
         outer = self._options
-        for event in logrotate.read(text):
+        for event in logrotate.read(text, self._exists):
             if event.kind == "open":
                 outer = self._options
                 start = event.line if any(self._covers(word) for word in event.words) else 0
@@ -128,6 +130,8 @@ class _Reader:
         passed_over = why_not
         if not passed_over and options.copies and not options.truncates:
             passed_over = "it copies the log and leaves it as it is (`copy`)"
+        elif not passed_over and options.olddir and not options.makes_olddir and not self._is_there(options.olddir):
+            passed_over = f"its `olddir {options.olddir}` is missing"
         elif not passed_over and not options.su:
             passed_over = self._insecure
         rotation = Rotation(path, line, create, options.origin, passed_over, options.olddir)
@@ -156,6 +160,8 @@ class _Reader:
             self._options = options._replace(su=True)
         elif event.name in ("olddir", "noolddir"):
             self._options = options._replace(olddir=words[0] if words else "")
+        elif event.name in ("createolddir", "nocreateolddir"):
+            self._options = options._replace(makes_olddir=event.name == "createolddir")
         elif event.name == "include":
             if depth < _NESTING and words[0].startswith("/"):
                 self.include(words[0], depth + 1)
@@ -163,6 +169,20 @@ class _Reader:
             prefix = "*" if event.name == "tabooext" else ""
             kept = self._taboo if words[0] == "+" else []
             self._taboo = kept + [prefix + word for word in words if word not in ("", "+")]
+
+    def _is_there(self, olddir: str) -> bool:
+        path = posixpath.join(posixpath.dirname(self._log), olddir)
+        return self._host.inspect(path, follow=True).kind is FileKind.DIRECTORY
+
+    def _exists(self, kind: str, name: str) -> bool:
+        if name.isdecimal():
+            return True
+        path = "/etc/passwd" if kind == "user" else "/etc/group"
+        if path not in self._names:
+            content = self._host.read(path, _MOST_BYTES, follow=True)[1]
+            self._names[path] = {line.partition(b":")[0] for line in content.split(b"\n")}
+        # The list may be elsewhere as a whole (NSS): then nothing speaks against the name.
+        return name.encode("latin-1") in self._names[path] or b"root" not in self._names[path]
 
     def _covers(self, pattern: str) -> bool:
         """Whether glob(3) would find the log for this pattern."""

@@ -170,6 +170,7 @@ class Row(NamedTuple):
 
 
 Table = Mapping[str, Mapping[str, Row]]
+_ORDER: list[Severity | None] = [Severity.INFO, Severity.WARNING, Severity.ERROR]
 
 
 def parameters(table: Table) -> list[object]:
@@ -204,10 +205,13 @@ def assert_row(root: Root, name: str, row: Row, among: Collection[str]) -> None:
 
 
 def assert_complete(table: Table, *groups: Group) -> None:
-    """Each check of the groups has a row that makes it speak, and a neighbour that does not."""
-    assert set(table) == {check.id for group in groups for check in group.checks}
+    """Each check of the groups has rows that make it speak, up to its severity, and a neighbour that does not."""
+    checks = {check.id: check for group in groups for check in group.checks}
+    assert set(table) == set(checks)
     for name, rows in table.items():
-        assert {row.severity is None for row in rows.values()} == {True, False}, name
+        severities = {row.severity for row in rows.values()}
+        assert None in severities, name
+        assert max(severities - {None}, key=_ORDER.index) is checks[name].severity, name
 
 
 def account(*more: str, **changes: str | None) -> str:
