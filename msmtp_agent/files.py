@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from .errors import CantCreateError, NotDurableError, TemporaryError
 from .host import LOCK_DIRECTORY, Host
@@ -19,6 +20,15 @@ _HINTS = {
     errno.ENOSPC: "df {directory}; df -i {directory}   # the file system is full",
     errno.EDQUOT: "df {directory}   # the quota is used up",
 }
+
+
+class _Version(NamedTuple):
+    """What a file is to be; `modified` in seconds since 1970, None for now."""
+
+    content: bytes
+    mode: int
+    owner: tuple[int, int]
+    modified: float | None
 
 
 def temporary_name(path: str) -> str:
@@ -98,17 +108,19 @@ def replace(host: Host, path: str, content: bytes, mode: int) -> WriteOutcome:
 
     The new version is written under a temporary name in the same directory, with its final owner and mode from the
     first byte, synchronised, and renamed over the old one; then the directory is synchronised. Nothing is written
-    when the file is already so. Call it under `lock`. Raises CantCreateError, and the old file is as it was; but
-    NotDurableError when the new one stands there and may not outlive a power cut.
+    when the file is already so; where its rights alone are to change it keeps its time, which says when the content
+    was stored. Call it under `lock`. Raises CantCreateError, and the old file is as it was; but NotDurableError when the new
+    one stands there and may not outlive a power cut.
     """
     facts, present = host.read(path, len(content) + 1)
     refuse_replacing(facts._replace(path=host.at(path)))
     owner = _owner()
     if facts.kind is FileKind.REGULAR and (present, facts.mode, facts.uid, facts.gid) == (content, mode, *owner):
         return WriteOutcome.UNCHANGED
+    modified = facts.modified if facts.kind is FileKind.REGULAR and present == content else None
     try:
         with deferred():
-            _replace(host, path, content, mode, owner)
+            _replace(host, path, _Version(content, mode, owner, modified))
     except OSError as error:
         raise _failed(host.at(path), "cannot be written", error) from None
     return WriteOutcome.CREATED if facts.kind is FileKind.MISSING else WriteOutcome.REPLACED
@@ -153,14 +165,14 @@ def _failed(path: str, words: str, error: OSError) -> CantCreateError:
     return CantCreateError(path, f"{words}: {error.strerror}", remedy=hint)
 
 
-def _replace(host: Host, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
+def _replace(host: Host, path: str, version: _Version) -> None:
     temporary = temporary_name(path).rpartition("/")[2]
     directory, name = _open_directory(host, path)
     try:
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=directory)  # of a run that was killed
         try:
-            _write(directory, temporary, content, mode, owner)
+            _write(directory, temporary, version)
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             with suppress(OSError):
@@ -213,19 +225,21 @@ def _synchronise(descriptor: int, path: str, words: str) -> None:
         raise NotDurableError(path, f"{words}: {error.strerror}", remedy="sync") from None
 
 
-def _write(directory: int, name: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
+def _write(directory: int, name: str, version: _Version) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(name, flags, mode, dir_fd=directory)
+    descriptor = os.open(name, flags, version.mode, dir_fd=directory)
     try:
         created = os.fstat(descriptor)
         # Only where it differs (a umask, a directory that hands its group on): a hardened unit may not change owners.
-        if (created.st_uid, created.st_gid) != owner:
-            os.fchown(descriptor, *owner)
-        if stat.S_IMODE(created.st_mode) != mode:
-            os.fchmod(descriptor, mode)
-        rest = memoryview(content)
+        if (created.st_uid, created.st_gid) != version.owner:
+            os.fchown(descriptor, *version.owner)
+        if stat.S_IMODE(created.st_mode) != version.mode:
+            os.fchmod(descriptor, version.mode)
+        rest = memoryview(version.content)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+        if version.modified is not None:
+            os.utime(descriptor, (version.modified, version.modified))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

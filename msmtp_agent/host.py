@@ -108,13 +108,17 @@ class Host:
             if facts.kind is not FileKind.REGULAR:
                 return facts, b""
             try:
-                # Through /proc the inode that was inspected is opened again: no race, and never a device or a FIFO.
-                with open(f"/proc/self/fd/{descriptor}", "rb", buffering=0) as file:
+                # Through /proc the inode that was inspected is opened again: no race, and never a device or a FIFO. Not
+                # blocking: files of the kernel's, mounted in a file's place, are regular ones by their mode alone.
+                file = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
                     if offset:
-                        file.seek(offset)
+                        os.lseek(file, offset, os.SEEK_SET)
                     content = b""
-                    while len(content) < limit and (chunk := file.read(limit - len(content))):
+                    while len(content) < limit and (chunk := os.read(file, limit - len(content))):
                         content += chunk
+                finally:
+                    os.close(file)
             except OSError as error:
                 raise _cannot_read(path, error) from None
             return facts, content

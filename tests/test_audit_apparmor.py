@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shlex
 import stat
 import subprocess
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from msmtp_agent.audit import judge
-from msmtp_agent.facts import Senders, Unit
+from msmtp_agent.facts import Senders
 from msmtp_agent.host import Host
 from msmtp_agent.model import Severity, Verdict
 from msmtp_agent.survey import survey
@@ -196,23 +195,20 @@ def test_a_command_that_reads_the_secret_file_should_be_cat(root: Root) -> None:
     assert found.remedy == f'sudoedit +11 {MSMTPRC}   # passwordeval "cat {SECRET}"'
 
 
-def test_another_program_gets_a_child_profile_of_its_own(root: Root, tmp_path: Path) -> None:
-    """`helpers` cannot be added to from the local rules, and a rule for the very path of the shell goes before it."""
-    root.configure(passwordeval="systemd-creds cat msmtp | head -n1")
-    (found,) = root.findings(COMMAND)
-    assert shlex.split(found.remedy)[:4] == [
-        "printf",
-        r"%s\n",
-        "/usr/bin/dash Cx -> secret,",
-        "profile secret { include <abstractions/base> /usr/bin/dash mr,"
-        " /usr/bin/systemd-creds PUx, /usr/bin/head PUx, }",
-    ]
-    assert found.remedy.endswith(f" >> {LOCAL} && {RELOAD}")
-    after(root, found.remedy, tmp_path)
+def test_another_program_needs_a_rule_in_helpers(root: Root) -> None:
+    """Where local rules do not reach; and of two child profiles for one shell the parser takes neither."""
+    (found,) = root.configure(passwordeval="systemd-creds cat msmtp | head -n1").findings(COMMAND)
+    head, _, comment = found.remedy.partition("   # ")
+    line = next(number for number, text in enumerate(lines(root, PROFILE), 1) if "profile helpers {" in text)
+    assert head == f"sudoedit +{line} {PROFILE} && {RELOAD}"
+    rule = comment.removeprefix("inside the braces: ")
+    assert rule == "/usr/bin/systemd-creds PUx,"
+    root.write(PROFILE, "\n".join([*lines(root, PROFILE)[:line], rule, *lines(root, PROFILE)[line:]]))
     assert root.findings(COMMAND) == []
-    # A second such rule would contradict the first.
-    (found,) = root.configure(passwordeval="tr a b").findings(COMMAND)
-    assert found.remedy == f"sudoedit +2 {LOCAL} && {RELOAD}   # inside the braces: /usr/bin/tr PUx,"
+
+
+def lines(root: Root, path: str) -> list[str]:
+    return root.at(path).read_text().splitlines()
 
 
 def test_a_shell_that_the_profile_does_not_know(root: Root, tmp_path: Path) -> None:
@@ -224,19 +220,22 @@ def test_a_shell_that_the_profile_does_not_know(root: Root, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("rules", "found"),
+    ("helpers", "rules", "found"),
     [
-        ("/usr/bin/dash Ux,", []),
-        ("/usr/bin/dash ix,\n/usr/bin/python3.11 PUx,", []),
-        ("/usr/bin/dash ix,", [COMMAND]),
-        ("deny /usr/bin/dash x,", [COMMAND]),
-        ("/usr/bin/das[h] Cx -> helpers,", [COMMAND]),
-        ("/usr/bin/dash Cx -> loose,\nprofile loose flags=(complain) {\n}", []),
-        ("/usr/bin/dash Px -> somewhere_else,", []),
+        ("Ux", "", []),
+        ("ix", "/usr/bin/python3.11 PUx,", []),
+        ("ix", "", [COMMAND]),
+        ("Px -> elsewhere", "", []),
+        ("Cx -> loose", "profile loose flags=(complain) {\n}", []),
+        ("Cx -> own", "profile own {\n  /usr/bin/python3* Ux,\n}", []),
+        ("Cx -> helpers", "deny /usr/bin/dash x,", [COMMAND]),
+        ("Cx -> helpers", "/usr/bin/das? Ux,", [COMMAND]),  # the rule that lists its paths goes first
     ],
 )
-def test_local_rules_for_the_shell(root: Root, rules: str, found: list[str]) -> None:
-    assert root.configure(passwordeval="python3 -c 1").write(LOCAL, f"{rules}\n").found(COMMAND) == found
+def test_where_the_profile_leads_the_shell(root: Root, helpers: str, rules: str, found: list[str]) -> None:
+    text = root.at(PROFILE).read_text().replace("Cx -> helpers", helpers)
+    root.configure(passwordeval="python3 -c 1").write(PROFILE, text).write(LOCAL, f"{rules}\n")
+    assert root.found(COMMAND) == found
 
 
 # --- certificates, key, aliases
@@ -356,29 +355,47 @@ def test_a_profile_without_local_rules_is_edited_itself(root: Root) -> None:
 # --- NoNewPrivileges=
 
 
+UNIT = "/etc/systemd/system/disk.service"
+SERVICE = "[Service]\nExecStart=/bin/sh -c 'df | mail root'\n"
+
+
+@pytest.mark.parametrize("setting", ["NoNewPrivileges=yes", "DynamicUser=yes"])
+def test_a_unit_with_no_new_privileges(root: Root, setting: str) -> None:
+    (found,) = root.write(UNIT, f"{SERVICE}{setting}\n", 0o644).findings(PRIVILEGES)
+    assert (found.severity, found.path) == (Severity.ERROR, UNIT)
+    assert found.observed.startswith("disk.service sends mail and has ")
+    assert found.remedy.startswith("systemctl edit disk.service   # [Service] ")
+    assert ("NoNewPrivileges=no" in found.remedy) is (setting == "NoNewPrivileges=yes")
+
+
 @pytest.mark.parametrize(
-    ("hardened", "settings", "found"),
+    ("setting", "settings"),
     [
-        (True, {}, ["/etc/systemd/system/disk.service"]),
-        (False, {}, []),
-        (True, {"auth": "off"}, []),  # no secret command: no other profile is needed
+        ("NoNewPrivileges=no", {}),
+        ("ProtectSystem=strict", {}),
+        ("NoNewPrivileges=yes", {"auth": "off"}),  # no secret command: no other profile is needed
+        ("NoNewPrivileges=yes", {"password": "inline"}),
     ],
 )
-def test_a_unit_with_no_new_privileges(root: Root, hardened: bool, settings: dict[str, str], found: list[str]) -> None:
-    root.configure(logfile="/var/log/msmtp", **settings)
-    unit = Unit("disk.service", "/etc/systemd/system/disk.service", no_new_privileges=hardened)
+def test_a_unit_that_can_send(root: Root, setting: str, settings: dict[str, str]) -> None:
+    root.write(UNIT, f"{SERVICE}{setting}\n", 0o644).configure(logfile="/var/log/msmtp", **settings)
+    assert root.findings(PRIVILEGES) == []
+
+
+def test_a_unit_that_sends_where_it_was_told_to(root: Root) -> None:
+    root.write("/usr/lib/systemd/system/smartd.service", "[Service]\nExecStart=/usr/sbin/smartd\nNoNewPrivileges=yes\n")
+    assert [found.severity for found in root.findings(PRIVILEGES)] == [Severity.INFO]
+
+
+def test_units_that_were_not_read(root: Root) -> None:
     with Host(str(root.directory)) as host:
-        facts = survey(host, time.time())._replace(senders=Senders(units=(unit,)))
-    findings = judge(facts, {PRIVILEGES})[-1].findings
-    assert [one.path for one in findings] == found
-    assert {one.remedy for one in findings} <= {"systemctl edit disk.service   # [Service] NoNewPrivileges=no"}
+        facts = survey(host, time.time())._replace(senders=Senders(units_left_out=("/etc/systemd/system/x",)))
+    assert judge(facts, {PRIVILEGES})[-1].verdict is Verdict.CANNOT_TELL
 
 
 def test_a_unit_with_no_new_privileges_and_no_profile(root: Root) -> None:
-    unit = Unit("disk.service", "/etc/systemd/system/disk.service", no_new_privileges=True)
-    with Host(str(root.remove(PROFILE).directory)) as host:
-        facts = survey(host, time.time())._replace(senders=Senders(units=(unit,)))
-    assert judge(facts, {PRIVILEGES})[-1].verdict is Verdict.SKIPPED
+    root.write(UNIT, f"{SERVICE}NoNewPrivileges=yes\n", 0o644).remove(PROFILE)
+    assert root.result(PRIVILEGES).verdict is Verdict.SKIPPED
 
 
 def test_no_remedy_switches_the_profile_off(root: Root) -> None:

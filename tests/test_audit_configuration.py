@@ -108,6 +108,13 @@ FILE: Table = {
         "0640 with an inline password": inline(ERROR, 0o640),
         "0604 with an inline password": inline(ERROR, 0o604),
         "0610 with an inline password": inline(WARNING, 0o610),
+        "0644 without an account": Row(
+            lambda root: root.write(MSMTPRC, NAMED, 0o644),
+            WARNING,
+            "is 0644",
+            MSMTPRC,
+            also=("config-default-account",),
+        ),
         "0600 with an inline password": inline(None, 0o600),
         "0400": has(None, "", 0o400),
     },

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from msmtp_agent import survey
+from msmtp_agent.audit import judge
 from msmtp_agent.checks import CATALOGUE
 from msmtp_agent.errors import InputOutputError
-from msmtp_agent.facts import Rotation
+from msmtp_agent.facts import AppArmor, Rotation
 from msmtp_agent.host import Host
 from msmtp_agent.model import Severity, Verdict
 from msmtp_agent.survey import logrotate, rotation
@@ -79,12 +81,13 @@ FLAWED: list[tuple[str, Severity, str, str, Change]] = [
     ("log-rotation", WARNING, LOG, "in no rule", lambda r: r.remove(CONF)),
     ("log-rotation", WARNING, LOG, "logrotate is not installed", lambda r: r.remove("/usr/sbin/logrotate")),
     ("log-rotation", WARNING, LOGROTATE, "an error in line 2", rule("rotate many")),
+    ("log-rotation", WARNING, LOGROTATE, "an error in line 2", rule("create 0640 nobodyatall adm")),
     ("log-rotation", WARNING, LOGROTATE, "group or others can write", lambda r: r.rights(LOGROTATE, 0o664)),
     ("log-rotation", WARNING, LOGROTATE, "not root's", lambda r: r.rights(LOGROTATE, 0o644, 33)),
     ("log-rotation", WARNING, LOGROTATE, "no `su`", lambda r: r.mkdir("/var/log", 0o775, 0, 105)),
     ("log-rotation", WARNING, LOGROTATE, "leaves it as it is", rule("weekly", "copy")),
     ("log-rotation-rights", WARNING, LOGROTATE, "`create 0644 root root`", rule("create 0644 root root")),
-    ("log-rotation-rights", WARNING, LOGROTATE, "`create 0640 msmtp adm`", rule("create 0640 msmtp adm")),
+    ("log-rotation-rights", WARNING, LOGROTATE, "`create 0640 daemon adm`", rule("create 0640 daemon adm")),
     ("log-rotation-rights", WARNING, LOGROTATE, "`create 0660`", rule("create 0660")),
     (
         "log-rotation-rights",
@@ -116,6 +119,9 @@ FLAWLESS: dict[str, Change] = {
         lambda r: r.mkdir("/var/log", 0o775, 0, 105), lambda r: r.write(CONF, f"su root adm\n{ROTATION}", 0o644)
     ),
     "a directory that root's group can write": lambda r: r.mkdir("/var/log", 0o775),
+    "in root's home": both(
+        lambda r: r.configure(logfile="~/m.log").write("/root/m.log"), rule("weekly", log="/root/m.log")
+    ),
     "10 MiB": lambda r: os.truncate(r.log(sent()).at(LOG), 10 << 20),
 }
 
@@ -148,10 +154,22 @@ def test_a_log_that_must_not_be_changed_is_found(root: Root, attribute: str) -> 
     assert findings[0].remedy == f"chattr -i -a {LOG}"
 
 
-def test_with_apparmor_the_one_log_that_msmtp_may_write_is_proposed(root: Root) -> None:
+def test_attributes_that_cannot_be_read_are_no_pass(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    def immutable(_: Host, path: str) -> bool:
+        raise InputOutputError(path, "cannot be read: Permission denied")
+
+    monkeypatch.setattr(Host, "immutable", immutable)
+    (result,) = root.report(*IDS).having(Verdict.CANNOT_TELL)
+    assert (result.id, result.why) == ("log-not-writable", f"{LOG}: cannot be read: Permission denied")
+
+
+@pytest.mark.parametrize(("enforced", "wanted"), [(True, "/var/log/msmtp"), (False, "/var/log/msmtp.log")])
+def test_a_log_is_proposed_that_msmtp_may_write(root: Root, enforced: bool, wanted: str) -> None:
     root.configure(logfile=None)
-    without = root.findings("log-none")[0].remedy
-    assert "logfile /var/log/msmtp.log" in without
+    with Host(str(root.directory)) as host:
+        facts = survey.survey(host, 0.0)._replace(apparmor=AppArmor(enforced=enforced))
+    (result,) = judge(facts, {"log-none"})
+    assert result.findings[0].remedy == f"sudoedit +1 {MSMTPRC}   # logfile {wanted}"
 
 
 def test_without_a_log_the_other_checks_are_skipped_for_it(root: Root) -> None:
@@ -244,6 +262,12 @@ REAL: dict[str, tuple[dict[str, str], Rotated]] = {
         {CONF: f"{LOG} {{\npostrotate\n: {{ }}\n}}\nendscript\ncreate\n}}\n"},
         Rotated(True, SAME),
     ),
+    "quotes that do not end": ({CONF: f"'{LOG}{{\n}}\n/x {{\n}}\n"}, Rotated(True, None)),
+    "an escape that does not end": ({CONF: f"{LOG}\\{{\n}}\n{LOG} {{\n}}\n"}, Rotated(False)),
+    "an end without a beginning": ({CONF: f"}}\n{LOG} {{\n}}\n"}, Rotated(False)),
+    "no directive": ({CONF: f"= 3\n{LOG} {{\n}}\n"}, Rotated(False)),
+    "a taboo in a rule": ({CONF: f"{LOG} {{\ntabooext .x\n}}\n"}, Rotated(False)),
+    "a rule in a rule": ({CONF: f"{LOG} {{\n/x {{\n}}\n}}\n"}, Rotated(False)),
     "a script without an end": ({CONF: f"{LOG} {{\npostrotate\ntrue\n}}\n"}, Rotated(False)),
     "an unknown directive": ({CONF: f"frobnicate 3\n{LOG} {{\nwhatever }} }}\ncreate\n}}\n"}, Rotated(True, SAME)),
     "an equals sign": ({CONF: f"rotate=2\n{LOG} {{\nrotate = 3\ncreate\n}}\n"}, Rotated(True, SAME)),

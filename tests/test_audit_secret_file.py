@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,22 @@ def test_what_is_not_a_file_is_one_finding(tmp_path: Path) -> None:
     skipped = {result.id for result in report.having(Verdict.SKIPPED)}
     assert skipped == set(IDS) - {"secret-missing", "secret-type", "secret-directories"}
     assert {result.why for result in report.having(Verdict.SKIPPED)} <= {f"needs {name}" for name in IDS}
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        (lambda root: root.remove(SECRET).mkdir(SECRET), "rmdir "),
+        (lambda root: root.link(SECRET, "x"), "rm "),
+        (fifo, "rm "),
+    ],
+)
+def test_what_stands_there_can_be_removed_as_it_is_said(
+    tmp_path: Path, change: Callable[[Root], object], remedy: str
+) -> None:
+    root = Root(tmp_path).good()
+    change(root)
+    assert root.findings("secret-type")[0].remedy.startswith(f"{remedy}{SECRET} ")
 
 
 def test_etc_may_be_a_link(tmp_path: Path) -> None:

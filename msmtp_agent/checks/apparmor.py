@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from shlex import quote
 
-from msmtp_agent.facts import AppArmor, Facts, NotApplicableError, Refused, known
+from msmtp_agent.facts import AppArmor, CannotTellError, Facts, NotApplicableError, Refused, known
 from msmtp_agent.host import MSMTPRC, SECRET
 from msmtp_agent.readiness import WANTED
 
-from .check import ERROR, WARNING, Flaw, Group, edit
+from .check import ERROR, INFO, WARNING, Flaw, Group, edit
 from .configuration import account_of
 
 CHECKS = Group("AppArmor")
@@ -59,8 +59,8 @@ def command(facts: Facts) -> Iterator[Flaw]:
     secret-tool and keyring, and no other program (systemd-creds and python3 were tried); the shell that starts them may
     itself open no file, so `cat < FILE` is refused, too. msmtp then gets no password and ends with status 78.
 
-    `cat /etc/msmtp-password` is what the profile is made for. For another program, give the shell a child profile of
-    its own among the local rules: the one that is shipped cannot be added to from there.
+    Use `cat /etc/msmtp-password`: the profile is made for it. Another program needs a rule of its own inside the braces
+    of the child profile `helpers`, where local rules do not reach.
     """
     account = account_of(facts)
     profile = _in_force(facts)
@@ -68,26 +68,28 @@ def command(facts: Facts) -> Iterator[Flaw]:
     if refused is None:
         return
     line = account.line_of("passwordeval")
+    rule = _rule(refused.path, "PUx" if refused.wanted == "x" else refused.wanted)
+    expected = f"`{WANTED}`, or a rule `{rule}`"
     if refused.wanted != "x":
         observed = f"the shell of `passwordeval` opens {refused.path}, which the AppArmor profile refuses"
     elif refused.path == profile.shell:
         observed = f"`passwordeval` needs {refused.path}, the shell, which the AppArmor profile refuses"
+        expected = "a shell that it knows (dash or bash), or rules for this one"
     else:
         observed = f"`passwordeval` starts {refused.path}, which the AppArmor profile refuses"
-    yield Flaw(MSMTPRC, observed, f"`{WANTED}`, or a rule for it", _allow_command(facts, profile, refused), line)
+    yield Flaw(MSMTPRC, observed, expected, _allow_command(facts, profile, refused), line)
 
 
 def _allow_command(facts: Facts, profile: AppArmor, refused: Refused) -> str:
     account = account_of(facts)
-    line = account.get("passwordeval")
-    # What reads a file can be a `cat`; so can the redirection that the profile refuses the shell.
-    if refused.path != profile.shell and not refused.deny and (refused.wanted != "x" or SECRET in line):
+    if refused.path == profile.shell and not refused.mend:
+        programs = " ".join(_rule(program, "PUx") for program in profile.programs)
+        inside = f"include <abstractions/base> {_rule(profile.shell, 'mr')} {programs}"
+        return _add(_rule(profile.shell, "Cx -> secret"), f"profile secret {{ {inside} }}")
+    # What reads a file can be `cat`, and what the shell was to open `cat` can open.
+    if not refused.deny and (refused.wanted != "x" or SECRET in account.get("passwordeval")):
         return edit(MSMTPRC, account.line_of("passwordeval"), WANTED)
-    if refused.mend:
-        return _mend(refused, _rule(refused.path, "PUx"))
-    programs = " ".join(_rule(program, "PUx") for program in profile.programs)
-    inside = f"include <abstractions/base> {_rule(profile.shell, 'mr')} {programs}"
-    return _add(_rule(profile.shell, "Cx -> secret"), f"profile secret {{ {inside} }}")
+    return _allow(refused, "PUx")
 
 
 @CHECKS("apparmor-trust", ERROR, "config-default-account")
@@ -132,18 +134,29 @@ def no_new_privileges(facts: Facts) -> Iterator[Flaw]:
     """A unit that sends mail has NoNewPrivileges=yes while msmtp's AppArmor profile is in force.
 
     The two do not go together: the kernel lets no program of such a unit change its profile, so msmtp cannot start the
-    shell for `passwordeval` (`cannot evaluate 'cat ...': Operation not permitted`, status 78). The unit's mail is lost;
-    everybody else's leaves.
+    shell for `passwordeval` (`cannot evaluate 'cat ...'`, status 78). The unit's mail is lost; everybody else's leaves.
 
-    Take the setting from that unit. No rule of the profile helps. The other hardening of systemd.exec(5) was measured
-    to do no harm.
+    Take the setting from that unit, or the one that implies it (`DynamicUser=`; before systemd 255 also much of the
+    sandbox, for other users than root). No rule of the profile helps. Root's services keep the rest of their hardening:
+    measured, it does no harm. Of services that send mail only where they were told to, it is worth knowing.
     """
     account = account_of(facts)
     _in_force(facts)
     if account.method == "off" or account.get("password") or not account.get("passwordeval"):
         raise NotApplicableError("msmtp starts no secret command")
-    for unit in known(facts.senders).units:
-        if unit.no_new_privileges:
-            observed = f"{unit.name} sends mail with NoNewPrivileges=yes: msmtp's AppArmor profile gives it no password"
-            remedy = f"systemctl edit {quote(unit.name)}   # [Service] NoNewPrivileges=no"
-            yield Flaw(unit.path, observed, "NoNewPrivileges=no", remedy)
+    senders = known(facts.senders)
+    found = [unit for unit in senders.units if unit.no_new_privileges]
+    for unit in found:
+        sends = "sends mail only where it was told to" if unit.may else "sends mail"
+        implied = unit.because not in ("", "NoNewPrivileges")
+        setting = f"{unit.because}=, which implies NoNewPrivileges=yes" if implied else "NoNewPrivileges=yes"
+        hint = f"[Service] without {unit.because}=" if implied else "[Service] NoNewPrivileges=no"
+        yield Flaw(
+            unit.path,
+            f"{unit.name} {sends} and has {setting}: under the AppArmor profile msmtp gets no password there",
+            "NoNewPrivileges=no",
+            f"systemctl edit {quote(unit.name)}   # {hint}",
+            severity=INFO if unit.may else ERROR,
+        )
+    if not found and senders.units_left_out:
+        raise CannotTellError(senders.units_left_out[0], "was not read")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Union
 
 _SPECIAL = re.compile(r"[\\*?\[{@]")
+_OPEN = re.compile(r"[*?\[@]")
 _NEXT = re.compile(r"[\\*?\[{},@]")
 _VARIABLE = re.compile(r"@\{?(\w+)\}?")
 _ESCAPE = re.compile(r"([0-7]{1,3})|x([0-9a-fA-F]{1,2})|d([0-9]{1,3})|(.)", re.DOTALL)
@@ -58,8 +59,8 @@ def as_bytes(path: str) -> str:
 
 
 def is_exact(pattern: str) -> bool:
-    """Whether the pattern is one path: for programs that are started, such a rule goes before all others."""
-    return _SPECIAL.search(pattern) is None
+    """Whether the pattern lists its paths: for programs that are started such a rule goes before one that does not."""
+    return _OPEN.search(pattern) is None
 
 
 class Globs:

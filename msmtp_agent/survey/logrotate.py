@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 _LONGEST_PATTERN = 2048
@@ -28,7 +29,8 @@ _PLAIN = frozenset((
     "noallowhardlink", "sharedscripts", "nosharedscripts", "copytruncate", "nocopytruncate", "renamecopy",
     "norenamecopy", "copy", "nocopy", "ifempty", "notifempty", "dateext", "nodateext", "dateyesterday",
     "nodateyesterday", "datehourago", "nodatehourago", "mailfirst", "maillast", "nocreate", "nocreateolddir",
-    "noolddir", "hourly", "daily", "monthly", "yearly", "nomail", "missingok", "nomissingok", "ignoreduplicates", "errors",
+    "noolddir", "hourly", "daily", "monthly", "yearly", "nomail", "missingok", "nomissingok", "ignoreduplicates",
+    "errors",
 ))
 # fmt: on
 _SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
@@ -134,10 +136,7 @@ class _Text:
         patterns.append(piece[: piece.index("{")])
         if any("}" in pattern for pattern in patterns):
             raise _BadRuleError(whole=True)
-        try:
-            words = shlex.split("\n".join(patterns))  # as popt's parser does it, as far as paths are concerned
-        except ValueError:
-            raise _BadRuleError(whole=True) from None
+        words = _split("\n".join(patterns))
         self._at += 1 + piece.index("{") - len(piece)
         self._in_rule = True
         return Event("open", line, words=tuple(word for word in words if len(word) <= _LONGEST_PATTERN))
@@ -210,3 +209,11 @@ class _Text:
                 raise _BadRuleError
             return tuple(re.split(r"[\s,]+", argument.replace("+", "+ ", 1) if argument[:1] == "+" else argument))
         return (argument,)
+
+
+def _split(patterns: str) -> list[str]:
+    """As popt's parser does it, as far as paths are concerned: as a shell, but the end of the text ends a quote."""
+    for quote in ("", "'", '"') if not patterns.endswith("\\") else ():
+        with suppress(ValueError):
+            return shlex.split(patterns + quote)
+    raise _BadRuleError(whole=True)

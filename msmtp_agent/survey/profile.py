@@ -267,7 +267,7 @@ class Policy:
         block.profile.rules.append(
             Rule(
                 pattern=_bare(words[0]),
-                permissions=words[1].lower().replace("w", "wa"),  # who may write may append
+                permissions=words[1].lower(),
                 place=place,
                 deny="deny" in qualifiers,
                 owner="owner" in qualifiers,

@@ -6,7 +6,6 @@ from msmtp_agent.model import FileKind
 from msmtp_agent.msmtprc import Account
 
 from . import commands
-from .globs import is_exact
 from .profile import BASE, Place, Policy, Profile, Rule
 from .trust import SYSTEM_TRUST
 
@@ -41,7 +40,7 @@ class Asked:
         path = self._path("logfile")
         if not path or self._host.inspect(path, follow=True).kind not in (FileKind.REGULAR, FileKind.MISSING):
             return None
-        return self._file("logfile", path, "ak")
+        return self._file("logfile", path, "wk")
 
     def files(self) -> tuple[Refused, ...]:
         """The files that msmtp reads: of TLS, and the aliases."""
@@ -68,7 +67,7 @@ class Asked:
     def _file(self, setting: str, path: str, wanted: str) -> Refused | None:
         resolved = self._host.resolve(path)
         allowed, denied = self._policy.allows(self._profile, resolved, wanted, owned=self._owned(resolved))
-        return None if allowed else self._refused(setting, resolved, wanted.replace("a", "w"), denied)
+        return None if allowed else self._refused(setting, resolved, wanted, denied)
 
     def _refused(
         self, setting: str, path: str, wanted: str, denied: Place | None, mend: Place | None = None
@@ -93,8 +92,8 @@ class Asked:
         for path in self.programs:
             started, denied = self._execution(inside, path)
             if started is None:
-                # A second rule for the very path of the shell would contradict the first.
-                mend = inside.place if is_exact(rule.pattern) else None
+                # Local rules cannot add to a child profile, and another one for the same shell would contradict it.
+                mend = None if inside is self._profile else inside.place
                 return self._refused("passwordeval", path, "x", denied, mend)
         for name, wanted in self._command.opened:
             path = self._host.resolve(name)

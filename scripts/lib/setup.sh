@@ -18,7 +18,7 @@ packages_demo=("${packages_run[@]}" python3-aiosmtpd openssl util-linux mount)
 # Everything that scripts/test touches, the package build included.
 packages_test=(
   "${packages_demo[@]}"
-  python3-venv strace acl attr e2fsprogs iproute2 git
+  python3-venv strace acl attr e2fsprogs iproute2 git logrotate
   mmdebstrap debian-archive-keyring systemd systemd-container
   build-essential debhelper devscripts dh-python fakeroot lintian pybuild-plugin-pyproject python3-all python3-setuptools
   shellcheck man-db bash-completion zsh fish

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
 import stat
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from msmtp_agent.beneath import Beneath
+from msmtp_agent.checks import CATALOGUE
+from msmtp_agent.model import Report
 from tests.support.roots import LOG, MSMTPRC, PASSWORD, SECRET, Root, failed, sent
+from tests.support.sandbox import PROJECT
+from tests.support.view import SYSTEM_PATH
 
 TERABYTE = 1 << 40
 # Never the same twice within a piece, no text, and every byte value: what random data would be, without the chance.
 GARBAGE = bytes((number * number + (number >> 8) * 7) & 0xFF for number in range(65_536))
 # Stands in every file outside the roots, as everything that a check may tell of a file.
 MARKER = "outside-of-the-root"
+
+# Of one audit, in s: it is to end within 2, and the machine that tests may be slow.
+DEADLINE = 10.0
+PYTHON = "/usr/bin/python3"  # of the installed package
 
 Maker = Callable[[Path, Path], None]
 
@@ -184,6 +196,25 @@ def put(root: Root, path: str, make: Maker, other: Path) -> None:
     make(target, other / path.lstrip("/"))
 
 
+@contextlib.contextmanager
+def instead(root: Root, path: str, make: Maker, other: Path) -> Iterator[None]:
+    """Something odd in the place of a file or directory, for as long as it takes."""
+    target, aside = root.at(path), root.directory.with_name("aside")
+    existed = os.path.lexists(target)
+    if existed:
+        target.rename(aside)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    make(target, other / path.lstrip("/"))
+    yield
+    for left in (target, target.with_name(f"{target.name}.loop")):
+        if left.is_dir() and not left.is_symlink():
+            left.rmdir()
+        else:
+            left.unlink(missing_ok=True)
+    if existed:
+        aside.rename(target)
+
+
 def listing(directory: Path) -> dict[bytes, tuple[int, ...]]:
     """Everything below a directory, with all that a write would change; `ctime` tells of changed rights, too."""
     return {path: _facts(os.lstat(path)) for path in _walk(os.fsencode(directory))}
@@ -206,3 +237,47 @@ def _facts(found: os.stat_result) -> tuple[int, ...]:
         found.st_mtime_ns,
         found.st_ctime_ns,
     )
+
+
+# --- the audit of one
+
+
+def audited(root: Root) -> Report:
+    """The report, after what must hold for every root: it is whole and in time, and nothing has broken or changed."""
+    before = listing(root.directory)
+    begin = time.monotonic()
+    report = root.report()
+    assert time.monotonic() - begin < DEADLINE
+    assert listing(root.directory) == before
+    assert [result.id for result in report.results] == [check.id for check in CATALOGUE]
+    assert [result for result in report.results if "internal error" in result.why] == []
+    assert MARKER not in repr(report)
+    assert PASSWORD.strip().decode() not in repr(report)
+    return report
+
+
+def run(*roots: Root, form: str = "json", before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
+    """The command itself, by the deadline."""
+    words = [word for root in roots for word in ("--root", str(root.directory))]
+    return subprocess.run(
+        [*before, PYTHON, "-m", "msmtp_agent", "audit", "--format", form, *words],
+        capture_output=True,
+        check=False,
+        timeout=2 * DEADLINE,
+        stdin=subprocess.DEVNULL,
+        cwd=PROJECT,
+        env={
+            "PATH": SYSTEM_PATH,
+            "HOME": "/root",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(PROJECT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+    )
+
+
+def document(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
+    assert done.returncode in (0, 1, 3), done.stderr
+    assert done.stderr == b""
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -198,7 +199,7 @@ def assert_row(root: Root, name: str, row: Row, among: Collection[str]) -> None:
     finding = mine[0]
     assert row.words in finding.observed
     assert finding.expected
-    assert finding.remedy
+    assert shlex.split(finding.remedy, comments=True)  # a shell takes it
     assert "\n" not in finding.observed + finding.expected + finding.remedy
     assert (finding.path, finding.line) == (row.path, row.line)
     assert PASSWORD.decode().strip() not in repr(report)
