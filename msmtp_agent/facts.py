@@ -223,8 +223,9 @@ class Programs(NamedTuple):
 class Refused(NamedTuple):
     """Something that the account uses and the profile refuses: the setting, its line, and the path (links followed).
 
-    `wanted` are the letters of the permission. `mend` is where the profile has to be edited when no local rule helps:
-    the file, and the line of the profile's head or, with `deny`, of a rule that denies it.
+    The path is empty where the secret command names what does not exist. `wanted` are the letters of the permission.
+    `mend` is where the profile has to be edited when no local rule helps: the file, and the line of the profile's head
+    or, with `deny`, of a rule that denies it.
     """
 
     setting: str

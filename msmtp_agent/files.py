@@ -108,9 +108,9 @@ def replace(host: Host, path: str, content: bytes, mode: int) -> WriteOutcome:
 
     The new version is written under a temporary name in the same directory, with its final owner and mode from the
     first byte, synchronised, and renamed over the old one; then the directory is synchronised. Nothing is written
-    when the file is already so; where its rights alone are to change it keeps its time, which says when the content
-    was stored. Call it under `lock`. Raises CantCreateError, and the old file is as it was; but NotDurableError when the new
-    one stands there and may not outlive a power cut.
+    when the file is already so. Where its rights alone are to change it keeps its time, which tells when the content
+    was stored. Call it under `lock`. Raises CantCreateError, and the old file is as it was; but NotDurableError when
+    the new one stands there and may not outlive a power cut.
     """
     facts, present = host.read(path, len(content) + 1)
     refuse_replacing(facts._replace(path=host.at(path)))

@@ -111,6 +111,7 @@ TABLE: Table = {
             lambda root: root.write("/srv/mine", GOOD, 0o666).link(ALIASES, "/srv/mine"), ERROR, "is 0666", ALIASES
         ),
         "0600": has(None, "", 0o600),
+        "0755": has(None, "", 0o755),
         "0644 of another group": has(None, "", gid=8),
     },
     "aliases-syntax": {

@@ -5,20 +5,22 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from msmtp_agent.checks import tls
 from msmtp_agent.model import Severity, Verdict
-from tests.support.pki import make_authority
-from tests.support.roots import MSMTPRC, TRUST, Root, Row, Table, account, assert_complete, assert_row, parameters
+from tests.support.pki import Pki, make_authority
+from tests.support.roots import MSMTPRC, TRUST, USER, Root, Row, Table, account, assert_complete, assert_row, parameters
+from tests.support.smtpd import Smtpd
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 SKIPPED = Verdict.SKIPPED
 IDS = [check.id for check in tls.CHECKS.checks]
 KEY = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"
+NONE = KEY.replace(b"PRIVATE KEY", b"CERTIFICATE")
 CERT_FILE, KEY_FILE = "/etc/msmtp/host.pem", "/etc/msmtp/host.key"
 PINNED = ":".join(["a5"] * 32)
 
@@ -80,7 +82,15 @@ TABLE: Table = {
         "off": setting(ERROR, "`tls_certcheck off` for smtp.acme.test", 12, tls_certcheck="off"),
         "its old name": setting(ERROR, "`tls_certcheck off` for smtp.acme.test", 12, tls_nocertcheck=""),
         "on loopback": setting(WARNING, "`tls_certcheck off`", 12, tls_certcheck="off", host="127.0.0.1"),
+        # msmtp then does not look at the fingerprint either (measured below).
+        "off, and pinned": setting(
+            ERROR, "`tls_certcheck off` for smtp", 12, tls_certcheck="off", tls_fingerprint=PINNED
+        ),
+        "off, and pinned, on loopback": setting(
+            WARNING, "`tls_certcheck off`", 12, tls_certcheck="off", tls_fingerprint=PINNED, host="localhost"
+        ),
         "on": setting(None, "", 0, tls_certcheck="on"),
+        "on, and pinned": setting(None, "", 0, tls_certcheck="on", tls_fingerprint=PINNED),
         "pinned": setting(None, "", 0, tls_fingerprint=PINNED),
         "without TLS": Row(
             lambda root: root.configure(tls="off", tls_certcheck="off"), also=("tls-off",), verdict=SKIPPED
@@ -118,7 +128,10 @@ TABLE: Table = {
         "a link to nothing": Row(lambda root: root.link(TRUST, "none.pem"), ERROR, "is missing", TRUST),
         "empty": trusts(b"", ERROR, "holds no certificate"),
         "a key": trusts(KEY, ERROR, "holds no certificate"),
-        "no certificate in the block": trusts(KEY.replace(b"PRIVATE KEY", b"CERTIFICATE"), ERROR, "holds no"),
+        "no certificate in the block": trusts(NONE, ERROR, "holds no"),
+        "a block that is no certificate beside a good one": trusts(NONE + certificate(9), ERROR, ""),
+        "text beside a certificate": trusts(b"# CN=Test\n\n" + certificate(9) + b"\n-- \n" + certificate(9)),
+        "a key beside a certificate": trusts(KEY + certificate(9)),
         "its own, missing": Row(
             lambda root: root.configure(tls_trust_file="/etc/my.pem"), ERROR, "is missing", "/etc/my.pem"
         ),
@@ -232,6 +245,66 @@ def test_msmtp_refuses_what_is_found(tmp_path: Path, name: str, row: Row) -> Non
         check=False,
     )
     assert done.returncode == (78 if root.found(name) else 0), done.stderr
+
+
+def send(root: Root, server: Smtpd, pki: Pki, **changes: str | None) -> int:
+    """msmtp's exit status when it sends with these changes to a server that has the certificate `good`."""
+    trust = str(root.at("/etc/trust.pem"))
+    local = {"host": "127.0.0.1", "port": str(server.port), "tls_trust_file": trust, "logfile": None, "aliases": None}
+    root.configure(**{**local, "passwordeval": "echo pw", "timeout": "10", **changes})
+    if not root.at("/etc/trust.pem").exists():
+        root.write("/etc/trust.pem", pki.ca_file.read_bytes())
+    done = subprocess.run(
+        ["/usr/bin/msmtp", "-C", root.at(MSMTPRC), "--", "x@h.test"],
+        env={"LC_ALL": "C", "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"},
+        input=b"Subject: x\n\n",
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode
+
+
+@pytest.fixture
+def server(pki: Pki) -> Iterator[Smtpd]:
+    with Smtpd(users={USER: b"pw"}, cert=pki.certificate(), key=pki.key()) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("checked", "status"), [("on", 69), ("off", 0)])
+def test_msmtp_does_not_look_at_the_pin_where_nothing_is_checked(
+    tmp_path: Path, server: Smtpd, pki: Pki, checked: str, status: int
+) -> None:
+    """The fact behind tls-unchecked: `tls_certcheck off` takes a wrong fingerprint as well."""
+    root = Root(tmp_path).good()
+    assert send(root, server, pki, tls_certcheck=checked, tls_fingerprint=PINNED) == status
+    assert bool(root.found("tls-unchecked")) is (status == 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (lambda pki: pki.ca_file.read_bytes(), 0),
+        (lambda pki: certificate(-3) + pki.ca_file.read_bytes(), 0),
+        (lambda pki: KEY + pki.ca_file.read_bytes(), 0),
+        (lambda pki: NONE + pki.ca_file.read_bytes(), 66),
+        (lambda pki: pki.ca_file.read_bytes() + NONE, 66),
+        (lambda _: KEY, 66),
+        (lambda _: b"", 66),
+        (lambda _: NONE, 66),
+        (lambda _: certificate(-3), 69),
+    ],
+    ids=["good", "one expired", "a key", "damaged", "damaged behind", "key alone", "empty", "none", "expired"],
+)
+def test_msmtp_takes_the_trust_files_of_which_nothing_is_said(
+    tmp_path: Path, server: Smtpd, pki: Pki, content: Callable[[Pki], bytes], status: int
+) -> None:
+    root = Root(tmp_path).good().write("/etc/trust.pem", content(pki))
+    assert send(root, server, pki) == status
+    root.configure(tls_trust_file="/etc/trust.pem")
+    assert root.found("tls-trust-file", "tls-trust-expired") == {66: ["tls-trust-file"], 69: ["tls-trust-expired"]}.get(
+        status, []
+    )
 
 
 def test_both_files_of_a_pair_are_named(tmp_path: Path) -> None:

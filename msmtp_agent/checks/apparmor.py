@@ -56,8 +56,9 @@ def command(facts: Facts) -> Iterator[Flaw]:
     """The AppArmor profile of msmtp refuses the secret command.
 
     Where the profile that Debian and Ubuntu ship is switched on, `passwordeval` may start cat, head, gpg, pass,
-    secret-tool and keyring, and no other program (systemd-creds and python3 were tried); the shell that starts them may
-    itself open no file, so `cat < FILE` is refused, too. msmtp then gets no password and ends with status 78.
+    secret-tool and keyring (in Debian 13 also oauth2get), and no other program: systemd-creds and python3 were tried.
+    The shell that starts them may itself open no file, so `cat < FILE` is refused, too. msmtp then gets no password and
+    ends with status 78.
 
     Use `cat /etc/msmtp-password`: the profile is made for it. Another program needs a rule of its own inside the braces
     of the child profile `helpers`, where local rules do not reach.
@@ -69,14 +70,14 @@ def command(facts: Facts) -> Iterator[Flaw]:
         return
     line = account.line_of("passwordeval")
     rule = _rule(refused.path, "PUx" if refused.wanted == "x" else refused.wanted)
-    expected = f"`{WANTED}`, or a rule `{rule}`"
+    expected = f"`{WANTED}`" + (f", or a rule `{rule}`" if refused.path else "")
     if refused.wanted != "x":
-        observed = f"the shell of `passwordeval` opens {refused.path}, which the AppArmor profile refuses"
-    elif refused.path == profile.shell:
+        observed = f"the shell of `passwordeval` opens {refused.path or 'a file'}, which the AppArmor profile refuses"
+    elif refused.path == profile.shell and not refused.mend:
         observed = f"`passwordeval` needs {refused.path}, the shell, which the AppArmor profile refuses"
         expected = "a shell that it knows (dash or bash), or rules for this one"
     else:
-        observed = f"`passwordeval` starts {refused.path}, which the AppArmor profile refuses"
+        observed = f"`passwordeval` starts {refused.path or 'a program'}, which the AppArmor profile refuses"
     yield Flaw(MSMTPRC, observed, expected, _allow_command(facts, profile, refused), line)
 
 
@@ -87,7 +88,8 @@ def _allow_command(facts: Facts, profile: AppArmor, refused: Refused) -> str:
         inside = f"include <abstractions/base> {_rule(profile.shell, 'mr')} {programs}"
         return _add(_rule(profile.shell, "Cx -> secret"), f"profile secret {{ {inside} }}")
     # What reads a file can be `cat`, and what the shell was to open `cat` can open.
-    if not refused.deny and (refused.wanted != "x" or SECRET in account.get("passwordeval")):
+    certain = not refused.path or refused.wanted != "x" or SECRET in account.get("passwordeval")
+    if certain and not refused.deny:
         return edit(MSMTPRC, account.line_of("passwordeval"), WANTED)
     return _allow(refused, "PUx")
 

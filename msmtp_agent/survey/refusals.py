@@ -26,7 +26,8 @@ class Asked:
         line = account.get("passwordeval")
         self._starts = bool(line) and account.method != "off" and not account.get("password")
         self._command = commands.read(line if self._starts else "")
-        self.programs = tuple(dict.fromkeys(host.resolve(self._find(name)) for name in self._command.programs))
+        self._programs = tuple(dict.fromkeys(host.resolve(self._find(name)) for name in self._command.programs))
+        self.programs = tuple(filter(self._exists, self._programs))
 
     def _exists(self, path: str) -> bool:
         return self._host.inspect(path, follow=True).kind is not FileKind.MISSING
@@ -89,18 +90,22 @@ class Asked:
         inside = self._inside(rule)
         if inside is None or inside.mild:
             return None
-        for path in self.programs:
+        for path in self._programs:
             started, denied = self._execution(inside, path)
             if started is None:
                 # Local rules cannot add to a child profile, and another one for the same shell would contradict it.
                 mend = None if inside is self._profile else inside.place
-                return self._refused("passwordeval", path, "x", denied, mend)
+                return self._refused("passwordeval", self._told(path), "x", denied, mend)
         for name, wanted in self._command.opened:
             path = self._host.resolve(name)
             allowed, denied = self._policy.allows(inside, path, wanted, owned=self._owned(path))
             if not allowed:
-                return self._refused("passwordeval", path, wanted, denied, inside.place)
+                return self._refused("passwordeval", self._told(path), wanted, denied, inside.place)
         return None
+
+    def _told(self, path: str) -> str:
+        """The path, if there is such a file: what else stands in the line may be a password that was typed there."""
+        return path if self._exists(path) else ""
 
     def _execution(self, profile: Profile, path: str) -> tuple[Rule | None, Place | None]:
         return self._policy.execution(profile, path, owned=self._owned(path))
