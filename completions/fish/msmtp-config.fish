@@ -13,9 +13,9 @@ set -l checks \
     tls-client-files tls-client-expired tls-key-mode aliases-unwired aliases-missing aliases-mode \
     aliases-syntax aliases-root aliases-default aliases-loop aliases-empty aliases-target aliases-local \
     aliases-in-a-row log-none log-not-writable log-owner log-mode log-rotation log-rotation-rights log-size \
-    sender-msmtp sender-sendmail sender-mta sender-cron sender-unit sender-helper apparmor-command \
-    apparmor-trust apparmor-log apparmor-no-new-privileges elsewhere-cloud elsewhere-config elsewhere-log \
-    elsewhere-history delivery-failing delivery-stale delivery-failures delivery-unproven
+    sender-msmtp sender-sendmail sender-mta sender-cron sender-unit sender-mailto sender-helper \
+    apparmor-command apparmor-trust apparmor-log apparmor-no-new-privileges elsewhere-cloud elsewhere-config \
+    elsewhere-log elsewhere-history delivery-failing delivery-stale delivery-failures delivery-unproven
 
 complete -c msmtp-config -f
 complete -c msmtp-config -n $main -a audit -d 'Find every reason why mail is unsafe or will not leave'
