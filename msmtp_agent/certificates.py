@@ -22,6 +22,11 @@ def expiries(content: bytes) -> Iterator[float]:
             continue
 
 
+def labelled(content: bytes) -> int:
+    """How many blocks say that they are a certificate."""
+    return sum(1 for piece in content.split(b"-----BEGIN ")[1:] if _LABEL.match(piece))
+
+
 def _not_after(der: bytes) -> float:
     """The notAfter of a certificate in DER. Raises ValueError or IndexError for anything else."""
     certificate = _content(der, 0, _SEQUENCE)[0]

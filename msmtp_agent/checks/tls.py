@@ -1,5 +1,6 @@
 """Checks of the group "TLS": is the password encrypted on its way, to the right server, with files that hold."""
 
+import time
 from collections.abc import Iterator
 from shlex import quote
 
@@ -52,18 +53,20 @@ def off(facts: Facts) -> Iterator[Flaw]:
 def unchecked(facts: Facts) -> Iterator[Flaw]:
     """The server's certificate is not checked.
 
-    With `tls_certcheck off` the password goes to whoever answers at that address. On loopback (a local bridge with a
-    certificate of its own) only another user of this machine could be that; the certificate can be pinned there.
+    With `tls_certcheck off` the password goes to whoever answers at that address; msmtp then does not look at a
+    `tls_fingerprint` either. On loopback (a local bridge with a certificate of its own) only another user of this
+    machine could be that; the certificate can be pinned there.
 
     Remove the line. For a certificate of the server's own, give its fingerprint (`msmtp --serverinfo --tls
     --tls-certcheck=off` shows it) as `tls_fingerprint`, or the certificate itself as `tls_trust_file`.
     """
     account = _encrypted(facts)
-    if account.get("tls_certcheck") != "off" or account.get("tls_fingerprint"):
+    if account.get("tls_certcheck") != "off":
         return
     line = account.line_of("tls_certcheck")
     if is_loopback(account.get("host")):
-        remedy = edit(MSMTPRC, line, "tls_fingerprint ..., as shown by: msmtp --serverinfo --tls --tls-certcheck=off")
+        pin = "tls_fingerprint ..., shown by: msmtp --serverinfo --tls --tls-certcheck=off"
+        remedy = edit(MSMTPRC, line, f"in place of tls_certcheck off: {pin}")
         yield Flaw(MSMTPRC, "`tls_certcheck off`", "the certificate pinned", remedy, line, WARNING)
     else:
         remedy = edit(MSMTPRC, line, "remove tls_certcheck off")
@@ -119,10 +122,10 @@ def no_trust(facts: Facts) -> Iterator[Flaw]:
 
 @CHECKS("tls-trust-file", ERROR, "config-default-account")
 def trust_file(facts: Facts) -> Iterator[Flaw]:
-    """The file of trusted certificates is missing, is no file, or holds no certificate.
+    """The file of trusted certificates is missing, is no file, or does not hold certificates alone.
 
-    msmtp ends with status 66 when it is missing, and refuses every server when it holds nothing. Without
-    `tls_trust_file` the system's own is taken, which the package ca-certificates makes.
+    msmtp ends with status 66 when it is missing, when it holds no certificate, and when one of them is damaged, however
+    good the others are. Without `tls_trust_file` the system's own is taken, which the package ca-certificates makes.
 
     Install ca-certificates, or name the right file.
     """
@@ -137,6 +140,8 @@ def trust_file(facts: Facts) -> Iterator[Flaw]:
         yield Flaw(path, observed, "a file of certificates", remedy)
     elif trust.expires is None:
         yield Flaw(path, "holds no certificate", "certificates in PEM", remedy)
+    elif trust.damaged:
+        yield Flaw(path, "holds a damaged certificate, and is refused with all others", "certificates in PEM", remedy)
 
 
 @CHECKS("tls-trust-expired", ERROR, "tls-trust-file")
@@ -207,7 +212,7 @@ def client_expired(facts: Facts) -> Iterator[Flaw]:
     left = (certificate.expires or facts.now) - facts.now
     if 0 < left < 14 * _DAY:
         path = certificate.file.path
-        observed = f"expires in {int(left // _DAY)} days"
+        observed = f"expires within {int(left // _DAY) + 1} days"
         yield Flaw(
             path, observed, "a new certificate in time", f"openssl x509 -noout -enddate -in {quote(path)}", 0, WARNING
         )
@@ -231,6 +236,6 @@ def key_mode(facts: Facts) -> Iterator[Flaw]:
 
 def _expired(facts: Facts, pem: Pem, what: str) -> Iterator[Flaw]:
     if pem.expires is not None and pem.expires <= facts.now:
-        days = int((facts.now - pem.expires) // _DAY)
+        date = time.strftime("%Y-%m-%d", time.gmtime(pem.expires))
         remedy = f"openssl x509 -noout -enddate -in {quote(pem.file.path)}"
-        yield Flaw(pem.file.path, f"expired {days} days ago", f"{what} that is valid", remedy)
+        yield Flaw(pem.file.path, f"expired on {date}", f"{what} that is valid", remedy)

@@ -30,7 +30,7 @@ def survey(host: Host, now: float) -> Facts:
     account = config.account if isinstance(config, Configuration) else None
     secret = _attempt(SECRET, lambda: secret_file.gather(host))
     stored = secret.access.file.modified if isinstance(secret, SecretFile) else None
-    files = _attempt("tls", lambda: trust.gather(host, account, now))
+    files = _attempt("tls", lambda: trust.gather(host, account))
     if isinstance(files, Unknown):
         files = (files, files, files)
     return Facts(
