@@ -86,14 +86,15 @@ class Configuration(NamedTuple):
 
 
 class Pem(NamedTuple):
-    """A file of certificates or of a key, links followed: how many blocks, and when it expires.
+    """A file of certificates or of a key, links followed: how many blocks, when it expires, whether one is `damaged`.
 
-    A bundle does when its last certificate does; where one is still good, `expires` is when that one does.
+    A bundle expires with the last of its certificates, a client's with the first.
     """
 
     file: FileFacts
     blocks: int = 0
     expires: float | None = None
+    damaged: bool = False
 
 
 class AliasFile(NamedTuple):
@@ -252,10 +253,15 @@ class AppArmor(NamedTuple):
 
 
 class Search(NamedTuple):
-    """One place that was searched for the secret's exact bytes: the files that hold them, and what was left out."""
+    """One place that was searched for the secret's exact bytes: the files that hold them, and what was left out.
+
+    `bounded` are the large files of which only a part was to be searched; both as `path (why)`, the last perhaps as
+    `and 3 more`.
+    """
 
     copies: tuple[FileFacts, ...] = ()
     left_out: tuple[str, ...] = ()
+    bounded: tuple[str, ...] = ()
 
 
 class Elsewhere(NamedTuple):

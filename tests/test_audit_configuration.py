@@ -107,6 +107,7 @@ FILE: Table = {
         "0700": has(INFO, "is 0700", 0o700),
         "0640 with an inline password": inline(ERROR, 0o640),
         "0604 with an inline password": inline(ERROR, 0o604),
+        "0601 with an inline password": inline(WARNING, 0o601),
         "0610 with an inline password": inline(WARNING, 0o610),
         "0644 without an account": Row(
             lambda root: root.write(MSMTPRC, NAMED, 0o644),

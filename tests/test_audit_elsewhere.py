@@ -227,7 +227,7 @@ def test_the_secret_is_not_told_by_a_path_that_holds_it(root: Root) -> None:
     assert found(root) == [(CONFIG, "/etc/***/app.conf")]
 
 
-# --- packed files and holes
+# --- packed files
 
 
 @pytest.mark.parametrize("name", ["app.log.2.gz", "user-data"])
@@ -265,31 +265,11 @@ def test_what_cannot_be_unpacked_is_no_pass(root: Root, content: bytes, why: str
     assert root.result(CONFIG).verdict is Verdict.PASSED
 
 
-def test_a_gzip_bomb_ends_at_the_bound(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_MOST_OF_ONE", 4 << 20)
-    root.write("/var/log/bomb.gz", gzip.compress(bytes(20 << 20)), 0o640)
-    assert root.result(LOG).why == "/var/log: not searched: /var/log/bomb.gz (all but its first 4 MiB)"
-
-
 def test_the_end_of_a_gzip_that_unpacks_in_many_steps_is_reached(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "_PIECE", 64)
     content = b"".join(bytes([65 + number % 26]) * (number % 300) for number in range(500)) + VALUE
     root.write("/var/log/app.log.gz", gzip.compress(content), 0o640)
     assert paths(root.result(LOG)) == ["/var/log/app.log.gz"]
-
-
-def test_holes_are_not_read(root: Root) -> None:
-    root.write("/var/log/lastlog", b"start", 0o664)
-    with root.at("/var/log/lastlog").open("r+b") as file:
-        file.seek(1 << 35)
-        file.write(LINE)
-        file.truncate(1 << 40)
-    begin = time.monotonic()
-    assert paths(root.result(LOG)) == ["/var/log/lastlog"]
-    root.write("/var/log/lastlog", b"start", 0o664)
-    os.truncate(root.at("/var/log/lastlog"), 1 << 40)
-    assert root.result(LOG).verdict is Verdict.PASSED
-    assert time.monotonic() - begin < 2
 
 
 # --- bounds: what is left out is said, and never a pass
@@ -315,14 +295,6 @@ def test_a_search_that_ends_early_is_no_pass(
     assert result.verdict is Verdict.CANNOT_TELL
     assert result.why.startswith("/etc: not searched: ")
     assert why in result.why
-
-
-def test_a_file_that_is_too_large_is_searched_from_its_beginning(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_MOST_OF_ONE", 2 << 20)
-    root.write("/var/log/app.log", b"a" * (3 << 20) + LINE, 0o640)
-    assert root.result(LOG).why == "/var/log: not searched: /var/log/app.log (all but its first 2 MiB)"
-    root.write("/var/log/app.log", b"a" * (1 << 20) + LINE + b"a" * (3 << 20), 0o640)
-    assert paths(root.result(LOG)) == ["/var/log/app.log"]
 
 
 def test_a_find_wins_over_what_was_left_out(root: Root) -> None:

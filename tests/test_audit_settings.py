@@ -61,10 +61,12 @@ def with_msmtp(version: str | None, change: Callable[[Root], Root]) -> Callable[
     return lambda root: change(root).write(STATUS, packages({**installed, "msmtp-mta": "1.8.23-1"}), 0o644)
 
 
-def override(content: str, version: str | None, line: int = 0) -> Row:
+def override(content: str, version: str | None, line: int = 0, *, said: int = 12) -> Row:
     """`allow_from_override off` is lost to the account on this line, or not at all."""
     change = with_msmtp(version, lambda root: root.write(MSMTPRC, content))
-    return Row(change, WARNING if line else None, "(line 12) is lost by msmtp 1.8.2" if line else "", MSMTPRC, line)
+    return Row(
+        change, WARNING if line else None, f"(line {said}) is lost by msmtp 1.8.2" if line else "", MSMTPRC, line
+    )
 
 
 def scram(severity: Severity | None, version: str | None, **changes: str | None) -> Row:
@@ -92,6 +94,7 @@ TABLE: Table = {
         "1.8.23": override(NAMED + COPY, "1.8.23-1", 13),
         "1.8.23, backported": override(NAMED + COPY, "1.8.23-1~bpo11+1", 13),
         "copied twice": override(NAMED + "account b : acme\naccount default : b\n", "1.8.23-1", 14),
+        "on under defaults": override("defaults\nallow_from_override on\n" + NAMED + COPY, "1.8.23-1", 15, said=14),
         "1.8.19": override(NAMED + COPY, "1.8.19-1"),
         "1.8.24": override(NAMED + COPY, "1.8.24-1"),
         "1.8.28": override(NAMED + COPY, "1.8.28-1"),

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from msmtp_agent.files import temporary_name
-from msmtp_agent.model import CheckResult, Severity, Verdict
+from msmtp_agent.model import Severity, Verdict
 from tests.support.roots import MSMTPRC, PASSWORD, SECRET, Root, account
 
 ORIGINALS = {SECRET: "stray-secret", MSMTPRC: "stray-config"}
+IDS = ("stray-secret", "stray-secret-copy", "stray-config", "stray-config-copy")
 # NAME is the original's own.
 COPIES = (
     "NAME~",
@@ -83,8 +84,9 @@ def named(pattern: str, original: str) -> str:
     return "/etc/" + pattern.replace("NAME", original.removeprefix("/etc/"))
 
 
-def seen(result: CheckResult) -> list[tuple[str, Severity]]:
-    return [(finding.path, finding.severity) for finding in result.findings]
+def seen(root: Root) -> list[tuple[str, str]]:
+    """All that the group finds: path and id."""
+    return [(finding.path, finding.id) for finding in root.findings(*IDS)]
 
 
 @pytest.mark.parametrize("original", ORIGINALS)
@@ -92,23 +94,23 @@ def seen(result: CheckResult) -> list[tuple[str, Severity]]:
 def test_the_name_of_a_copy_is_known(root: Root, pattern: str, original: str) -> None:
     path = named(pattern, original)
     root.write(path, "some words\n")
-    other = next(name for name in ORIGINALS.values() if name != ORIGINALS[original])
-    assert [finding.path for finding in root.result(ORIGINALS[original]).findings] == [path]
-    assert root.result(other).verdict is Verdict.PASSED
+    assert seen(root) == [(path, f"{ORIGINALS[original]}-copy")]
+    root.rights(path, 0o644)
+    assert seen(root) == [(path, ORIGINALS[original])]
 
 
 @pytest.mark.parametrize("original", ORIGINALS)
 @pytest.mark.parametrize("pattern", OTHERS)
 def test_a_file_with_another_name_is_none(root: Root, pattern: str, original: str) -> None:
     root.write(named(pattern, original), "some words\n", 0o644)
-    assert root.result(ORIGINALS[original]).verdict is Verdict.PASSED
+    assert {result.verdict for result in root.report(*IDS).results} == {Verdict.PASSED}
 
 
 @pytest.mark.parametrize("original", ORIGINALS)
 def test_our_own_temporary_file_is_a_leftover(root: Root, original: str) -> None:
     path = temporary_name(original)
     root.write(path, "some words\n")
-    assert [finding.path for finding in root.result(ORIGINALS[original]).findings] == [path]
+    assert seen(root) == [(path, f"{ORIGINALS[original]}-copy")]
 
 
 @pytest.mark.parametrize("original", ORIGINALS)
@@ -118,54 +120,72 @@ def test_what_is_no_file_with_content_is_no_copy(root: Root, original: str) -> N
     root.link(f"{original}.bak", original)
     root.link(f"/etc/.#{original[5:]}", "root@acme.4711:1764000000")
     os.mkfifo(root.at(f"{original}.fifo"), 0o644)
-    assert root.result(ORIGINALS[original]).verdict is Verdict.PASSED
+    assert seen(root) == []
 
 
-@pytest.mark.parametrize(
-    ("mode", "uid", "severity", "words"),
-    [
-        (0o600, 0, Severity.WARNING, "0600 root:root"),
-        (0o400, 0, Severity.WARNING, "0400 root:root"),
-        (0o640, 0, Severity.ERROR, "0640 root:root: others can read it"),
-        (0o604, 0, Severity.ERROR, "0604 root:root: others can read it"),
-        (0o644, 0, Severity.ERROR, "0644 root:root: others can read it"),
-        (0o600, 1000, Severity.ERROR, "0600 1000:root: others can read it"),
-        (0o000, 1000, Severity.ERROR, "0000 1000:root: others can read it"),
-    ],
-)
-def test_a_copy_of_the_secret_is_as_bad_as_its_rights(
-    root: Root, mode: int, uid: int, severity: Severity, words: str
-) -> None:
+READ, CHANGE = ": others can read it", ": others can change it"
+# Mode and owner, and what they let others do (nothing: a copy of root's alone).
+RIGHTS = [
+    (0o600, 0, "0600 root:root", ""),
+    (0o400, 0, "0400 root:root", ""),
+    (0o000, 0, "0000 root:root", ""),
+    (0o700, 0, "0700 root:root", ""),
+    (0o640, 0, "0640 root:root", READ),
+    (0o604, 0, "0604 root:root", READ),
+    (0o666, 0, "0666 root:root", READ),
+    (0o620, 0, "0620 root:root", CHANGE),
+    (0o602, 0, "0602 root:root", CHANGE),
+    (0o610, 0, "0610 root:root", ": not root's alone"),
+    (0o601, 0, "0601 root:root", ": not root's alone"),
+    (0o600, 1000, "0600 1000:root", READ),
+    (0o000, 1000, "0000 1000:root", READ),
+]
+
+
+@pytest.mark.parametrize(("mode", "uid", "words", "others"), RIGHTS)
+def test_a_copy_of_the_secret_is_as_bad_as_its_rights(root: Root, mode: int, uid: int, words: str, others: str) -> None:
     root.write(f"{SECRET}.bak", PASSWORD, mode, uid)
-    (finding,) = root.result("stray-secret").findings
-    assert (finding.id, finding.severity, finding.path) == ("stray-secret", severity, f"{SECRET}.bak")
-    assert finding.observed == f"a copy of {SECRET} by its name, {words}"
+    (finding,) = root.findings(*IDS)
+    assert (finding.path, finding.observed) == (f"{SECRET}.bak", f"a copy of {SECRET} by its name, {words}{others}")
+    assert (finding.id, finding.severity) == (
+        ("stray-secret", Severity.ERROR) if others else ("stray-secret-copy", Severity.WARNING)
+    )
     assert finding.remedy.startswith(f"rm {SECRET}.bak")
-    assert ("new password" in finding.remedy) == (severity is Severity.ERROR)
+    assert ("new password" in finding.remedy) == (others == READ)
 
 
+@pytest.mark.parametrize(("mode", "uid", "words", "others"), RIGHTS)
 @pytest.mark.parametrize(
-    ("mode", "uid", "line", "severity", "words"),
+    ("content", "severity", "password"),
     [
-        (0o600, 0, "password hunter2hunter2", Severity.INFO, " with an inline password, 0600 root:root"),
-        (0o600, 0, "", Severity.INFO, ", 0600 root:root"),
-        (0o644, 0, "", Severity.WARNING, ", 0644 root:root: others can read it"),
-        (0o600, 1000, "", Severity.WARNING, ", 0600 1000:root: others can read it"),
-        (0o644, 0, "password hunter2hunter2", Severity.ERROR, " with an inline password, 0644 root:root: others"),
-        (0o640, 0, "\t password\t x", Severity.ERROR, " with an inline password, 0640 root:root: others can read it"),
-        (0o644, 0, 'password ""', Severity.WARNING, ", 0644 root:root: others can read it"),
-        (0o644, 0, "# password old", Severity.WARNING, ", 0644 root:root: others can read it"),
-        (0o644, 0, "password", Severity.WARNING, ", 0644 root:root: others can read it"),
+        (account(), Severity.WARNING, ""),
+        (account('password ""'), Severity.WARNING, ""),
+        (account("# password old"), Severity.WARNING, ""),
+        (account("password"), Severity.WARNING, ""),
+        (account("password hunter2hunter2"), Severity.ERROR, " with an inline password"),
+        (account("\t password\t x"), Severity.ERROR, " with an inline password"),
+        ("# words\n" * 10_000, Severity.ERROR, ", whether with a password cannot be told"),
     ],
 )
 def test_a_copy_of_msmtprc_is_as_bad_as_its_rights_and_its_content(
-    root: Root, mode: int, uid: int, line: str, severity: Severity, words: str
+    root: Root, mode: int, uid: int, words: str, others: str, content: str, severity: Severity, password: str
 ) -> None:
-    root.write(f"{MSMTPRC}.old", account(line), mode, uid)
-    (finding,) = root.result("stray-config").findings
-    assert (finding.id, finding.severity, finding.path) == ("stray-config", severity, f"{MSMTPRC}.old")
-    assert finding.observed.startswith(f"a copy of {MSMTPRC} by its name{words}")
+    root.write(f"{MSMTPRC}.old", content, mode, uid)
+    (finding,) = root.findings(*IDS)
+    assert finding.path == f"{MSMTPRC}.old"
+    assert finding.observed == f"a copy of {MSMTPRC} by its name{password}, {words}{others}"
+    assert (finding.id, finding.severity) == (
+        ("stray-config", severity) if others else ("stray-config-copy", Severity.INFO)
+    )
+    assert ("new password" in finding.remedy) == (others == READ and severity is Severity.ERROR)
     assert "hunter2" not in repr(finding)
+
+
+def test_each_of_several_copies_is_reported_once(root: Root) -> None:
+    root.write(f"{SECRET}.a", "x\n", 0o644).write(f"{SECRET}.b", "x\n")
+    root.write(f"{MSMTPRC}.c", account(), 0o644).write(f"{MSMTPRC}.d", account())
+    paths = [f"{SECRET}.a", f"{SECRET}.b", f"{MSMTPRC}.c", f"{MSMTPRC}.d"]
+    assert seen(root) == list(zip(paths, IDS, strict=True))
 
 
 def test_a_password_in_a_swap_file_is_seen(root: Root) -> None:
@@ -177,50 +197,50 @@ def test_a_password_in_a_swap_file_is_seen(root: Root) -> None:
 
 def test_a_copy_that_is_too_long_to_be_read_is_not_called_harmless(root: Root) -> None:
     root.write(f"{MSMTPRC}.bak", b"# words\n" * 100_000 + b"password hunter2hunter2\n", 0o644)
-    (finding,) = root.result("stray-config").findings
+    (finding,) = root.findings(*IDS)
+    assert (finding.id, finding.severity) == ("stray-config", Severity.ERROR)
     assert "whether with a password cannot be told, 0644" in finding.observed
 
 
 def test_a_dated_backup_of_fix_is_worth_knowing_and_no_more(root: Root) -> None:
     root.write(f"{MSMTPRC}.2026-11-22T120000Z.bak", account())
-    assert seen(root.result("stray-config")) == [(f"{MSMTPRC}.2026-11-22T120000Z.bak", Severity.INFO)]
+    assert seen(root) == [(f"{MSMTPRC}.2026-11-22T120000Z.bak", "stray-config-copy")]
 
 
-def test_the_secret_of_another_account_is_in_use_unless_others_can_read_it(root: Root) -> None:
+@pytest.mark.parametrize("mode", [0o640, 0o602])
+def test_the_secret_of_another_account_is_in_use_unless_it_is_open_to_others(root: Root, mode: int) -> None:
     second = f'\naccount second\nhost smtp.other.test\npasswordeval "cat {SECRET}.other"\n'
     root.write(MSMTPRC, account() + second).write(f"{SECRET}.other", "another password\n")
     root.write(f"{SECRET}.oth", "not in use\n")
-    assert seen(root.result("stray-secret")) == [(f"{SECRET}.oth", Severity.WARNING)]
-    root.rights(f"{SECRET}.other", 0o640).remove(f"{SECRET}.oth")
-    assert seen(root.result("stray-secret")) == [(f"{SECRET}.other", Severity.ERROR)]
+    assert seen(root) == [(f"{SECRET}.oth", "stray-secret-copy")]
+    root.rights(f"{SECRET}.other", mode).remove(f"{SECRET}.oth")
+    assert seen(root) == [(f"{SECRET}.other", "stray-secret")]
 
 
 def test_a_name_in_a_comment_is_not_in_use(root: Root) -> None:
     root.write(MSMTPRC, f"# the old one: {SECRET}.old\n{account()}").write(f"{SECRET}.old", "old\n")
-    assert seen(root.result("stray-secret")) == [(f"{SECRET}.old", Severity.WARNING)]
+    assert seen(root) == [(f"{SECRET}.old", "stray-secret-copy")]
 
 
 @pytest.mark.root
 def test_an_acl_that_lets_others_read_a_copy_makes_it_an_error(root: Root) -> None:
     root.write(f"{SECRET}.bak", PASSWORD)
     subprocess.run(["setfacl", "-m", "u:1000:r", root.at(f"{SECRET}.bak")], check=True, timeout=10)
-    assert seen(root.result("stray-secret")) == [(f"{SECRET}.bak", Severity.ERROR)]
+    assert seen(root) == [(f"{SECRET}.bak", "stray-secret")]
 
 
 def test_the_remedy_can_be_pasted_whatever_the_name(root: Root) -> None:
     root.write("/etc/msmtp-password.a b;reboot", PASSWORD)
-    (finding,) = root.result("stray-secret").findings
+    (finding,) = root.findings("stray-secret-copy")
     assert finding.remedy == "rm '/etc/msmtp-password.a b;reboot'"
 
 
 def test_more_copies_than_are_looked_at_are_no_pass(root: Root) -> None:
     for number in range(101):
         root.write(f"{SECRET}.{number}", "x\n", 0o644)
-    result = root.result("stray-secret")
-    assert (result.verdict, result.why) == (
-        Verdict.CANNOT_TELL,
-        f"/etc: has more than 100 copies of {SECRET} and {MSMTPRC}, by their names",
-    )
+    why = f"/etc: has more than 100 copies of {SECRET} and {MSMTPRC}, by their names"
+    answers = {(result.verdict, result.why) for result in root.report(*IDS).results}
+    assert answers == {(Verdict.CANNOT_TELL, why)}
 
 
 def test_without_etc_there_are_no_copies(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ BEGIN, END = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
 
-def made(expires: dt.datetime, *, begins: dt.datetime = dt.datetime(1960, 1, 1, tzinfo=dt.UTC)) -> bytes:
+def made(expires: dt.datetime, *, begins: dt.datetime = dt.datetime(1950, 1, 1, tzinfo=dt.UTC)) -> bytes:
     """A certificate (PEM) signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a name " * 5)])
@@ -53,6 +53,7 @@ def openssl(*arguments: str, stdin: bytes = b"") -> bytes:
         ("2026-02-28T12:34:56", UTC_TIME),
         ("1999-12-31T23:59:59", UTC_TIME),
         ("1970-01-01T00:00:00", UTC_TIME),
+        ("1950-01-02T00:00:00", UTC_TIME),
         ("1965-06-15T06:00:00", UTC_TIME),
         ("2000-02-29T00:00:01", UTC_TIME),
         ("2124-02-29T23:59:59", GENERALIZED_TIME),

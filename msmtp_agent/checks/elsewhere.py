@@ -6,7 +6,7 @@ from shlex import quote
 from msmtp_agent.facts import CannotTellError, Elsewhere, Facts, NotApplicableError, Search, Unknown, known
 from msmtp_agent.model import FileFacts
 
-from .check import ERROR, Flaw, Group
+from .check import ERROR, INFO, Flaw, Group
 
 CHECKS = Group("Secret elsewhere")
 _NEW = "msmtp-config   # with a new password: have this one changed where it was issued"
@@ -64,7 +64,8 @@ def log(facts: Facts) -> Iterator[Flaw]:
     """The secret stands in a log that others can read.
 
     A command line with a password in it is written down by sudo, by auditd and by systemd, and logs are read by the
-    group adm, copied to other machines, and kept for weeks. Logs packed by gzip are searched, too.
+    group adm, copied to other machines, and kept for weeks. Logs packed by gzip are searched, too; large ones in part
+    (elsewhere-bounded).
 
     Have the password changed where it was issued, and store the new one by typing it: the log does no harm then.
     """
@@ -85,3 +86,24 @@ def history(facts: Facts) -> Iterator[Flaw]:
     for copy in _copies(facts, _elsewhere(facts).history, "/root"):
         remedy = f"sudoedit {quote(copy.path)} && {_NEW}"
         yield Flaw(copy.path, f"holds the secret, {copy.rights}", "no password in a history", remedy)
+
+
+@CHECKS("elsewhere-bounded", INFO)
+def bounded(facts: Facts) -> Iterator[Flaw]:
+    """Of large files only the beginning and the end were searched for the secret.
+
+    Of a file larger than 8 MiB the first and the last 4 MiB are searched, of a packed one the first 8 MiB of what it
+    unpacks to: a journal has up to 4 GiB, and an audit is to end soon. Holes do not count, and are not searched. What
+    stands in between was not looked at.
+
+    Nothing has to be done. The remedy searches every byte of the first one's directory for what stands in the secret
+    file, and prints the names of the files that hold it; packed ones have to be unpacked for that.
+    """
+    elsewhere = _elsewhere(facts)
+    for search in (elsewhere.cloud, elsewhere.config, elsewhere.log, elsewhere.history):
+        if search.bounded:
+            path = search.bounded[0].rpartition(" (")[0]
+            observed = f"searched in part: {', '.join(search.bounded)}"
+            directory = quote(path.rpartition("/")[0])
+            remedy = f"head -n 1 /etc/msmtp-password | tr -d '\\r' | grep -rlFf - {directory}   # reads all of it"
+            yield Flaw(path, observed, "every byte searched", remedy)

@@ -7,69 +7,102 @@ from msmtp_agent.facts import Facts, Stray, known
 from msmtp_agent.host import MSMTPRC, SECRET
 from msmtp_agent.model import FileFacts
 
-from .check import ERROR, INFO, WARNING, Flaw, Group
+from .check import ERROR, INFO, WARNING, Flaw, Group, rights
 
 CHECKS = Group("Copies and leftovers")
+_CHANGE = "msmtp-config   # with a new password: have this one changed where it was issued"
 
 
 def _copies(facts: Facts, original: str) -> Iterator[Stray]:
     return (stray for stray in known(facts.strays) if stray.of == original)
 
 
-def _open_to_others(file: FileFacts) -> bool:
-    """Whether others than root can read it (an ACL's mask stands in the group's bits)."""
+def _readable(file: FileFacts) -> bool:
+    """Whether others than root can read it, its owner at any mode (an ACL's mask stands in the group's bits)."""
     return file.uid != 0 or bool(file.mode & 0o044)
+
+
+def _open_to_others(file: FileFacts) -> bool:
+    return file.uid != 0 or bool(file.mode & 0o077)
+
+
+def _rights(file: FileFacts) -> str:
+    """The file's rights, and what they let others do."""
+    if _readable(file):
+        return f"{file.rights}: others can read it"
+    return f"{file.rights}: others can change it" if file.mode & 0o022 else f"{file.rights}: not root's alone"
 
 
 @CHECKS("stray-secret", ERROR)
 def secret(facts: Facts) -> Iterator[Flaw]:
-    """A copy of the secret file lies beside it.
+    """A copy of the secret file is open to others.
 
     Editors, backups and interrupted writers leave copies (`.bak`, `~`, `.swp`, `.dpkg-old`, `#...#`), often with wider
-    rights than the original's. One that others can read gives the password away: an error. One of root's alone is a
-    second place where the password stands, which nobody changes with the first: a warning.
+    rights than the original's. One that others can read gives the password away. One that they can change holds what
+    they like, when somebody puts it back.
 
-    Remove it. If others could read it, have the password changed where it was issued, and store the new one. Files
-    from which an account of msmtprc takes its password, examples, and encrypted files are not meant.
+    Remove it; `audit --fix` makes it root's alone. If others could read it, have the password changed where it was
+    issued, and store the new one. Examples and encrypted files are not meant.
     """
     for copy in _copies(facts, SECRET):
         file, path = copy.file, quote(copy.file.path)
         if _open_to_others(file):
-            yield Flaw(
-                file.path,
-                f"a copy of {SECRET} by its name, {file.rights}: others can read it",
-                "no copy",
-                f"rm {path} && msmtp-config   # with a new password: have this one changed where it was issued",
-            )
-        else:
-            yield Flaw(
-                file.path,
-                f"a copy of {SECRET} by its name, {file.rights}",
-                "no copy",
-                f"rm {path}",
-                severity=WARNING,
-            )
+            remedy = f"rm {path} && {_CHANGE}" if _readable(file) else f"rm {path}"
+            yield Flaw(file.path, f"a copy of {SECRET} by its name, {_rights(file)}", "no copy", remedy)
+
+
+@CHECKS("stray-secret-copy", WARNING)
+def secret_copy(facts: Facts) -> Iterator[Flaw]:
+    """A second copy of the secret file lies beside it.
+
+    Root alone can read it, but it is a second place where the password stands: nobody changes it with the first, and
+    it goes into every backup.
+
+    Remove it. Files from which an account of msmtprc takes its password, examples, and encrypted files are not meant.
+    """
+    for copy in _copies(facts, SECRET):
+        file = copy.file
+        if not _open_to_others(file):
+            observed = f"a copy of {SECRET} by its name, {file.rights}"
+            yield Flaw(file.path, observed, "no copy", f"rm {quote(file.path)}")
+
+
+_PASSWORD = {True: " with an inline password", False: "", None: ", whether with a password cannot be told"}
 
 
 @CHECKS("stray-config", ERROR)
 def config(facts: Facts) -> Iterator[Flaw]:
-    """A copy of msmtprc lies beside it.
+    """A copy of msmtprc is open to others.
 
-    A copy keeps what the original once held: servers, users, and perhaps an inline password. One with a password that
-    others can read is an error, one without it that others can read a warning. A copy of root's alone is worth
-    knowing; `audit --fix` keeps one such, with the date in its name, of a file that it changes.
+    A copy keeps what the original once held: servers, users, and perhaps an inline password. One with a password, or
+    one that cannot be read to its end, is an error; one without is a warning.
 
-    Remove it, or give it to root with mode 0600. Have a password that others could read changed where it was issued.
+    Remove it, or give it to root with mode 0600, as `audit --fix` does. Have a password that others could read changed
+    where it was issued.
     """
     for copy in _copies(facts, MSMTPRC):
         file, path = copy.file, quote(copy.file.path)
-        password = {True: " with an inline password", None: ", whether with a password cannot be told"}
-        observed = f"a copy of {MSMTPRC} by its name{password.get(copy.password, '')}, {file.rights}"
         if not _open_to_others(file):
-            yield Flaw(file.path, observed, "no copy that is not needed", f"rm {path}", severity=INFO)
-        elif copy.password:
-            change = f"rm {path} && msmtp-config   # with a new password: have this one changed where it was issued"
-            yield Flaw(file.path, f"{observed}: others can read it", "no copy", change)
+            continue
+        observed = f"a copy of {MSMTPRC} by its name{_PASSWORD[copy.password]}, {_rights(file)}"
+        if copy.password is False:
+            mode = f"{rights(file.path)}   # or rm {path}"
+            yield Flaw(file.path, observed, "0600 root:root", mode, severity=WARNING)
         else:
-            mode = f"chown root:root {path} && chmod 0600 {path}   # or rm {path}"
-            yield Flaw(file.path, f"{observed}: others can read it", "0600 root:root", mode, severity=WARNING)
+            yield Flaw(file.path, observed, "no copy", f"rm {path} && {_CHANGE}" if _readable(file) else f"rm {path}")
+
+
+@CHECKS("stray-config-copy", INFO)
+def config_copy(facts: Facts) -> Iterator[Flaw]:
+    """A second copy of msmtprc lies beside it.
+
+    Root alone can read it. `audit --fix` keeps one such, with the date in its name, of a file that it changes. A copy
+    keeps what the original once held, perhaps an inline password.
+
+    Remove it when it is no longer needed.
+    """
+    for copy in _copies(facts, MSMTPRC):
+        file = copy.file
+        if not _open_to_others(file):
+            observed = f"a copy of {MSMTPRC} by its name{_PASSWORD[copy.password]}, {file.rights}"
+            yield Flaw(file.path, observed, "no copy that is not needed", f"rm {quote(file.path)}")

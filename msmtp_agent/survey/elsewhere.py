@@ -13,7 +13,7 @@ from msmtp_agent.model import FileFacts, FileKind
 from msmtp_agent.msmtprc import Account
 from msmtp_agent.secret import MAXIMUM, Secret
 
-from .sweep import Choice, Found, Sweep
+from .sweep import Choice, Found, Pieces, Sweep
 
 _SHORT = 8  # bytes
 _SMALLEST_GZIP = 18  # bytes: its header and its trailer
@@ -67,10 +67,13 @@ class Sought:
                 path = secret.redact(path)
         return path
 
-    def stands_in(self, pieces: Iterable[bytes]) -> bool:
-        """Whether one of them stands in the bytes that the pieces make."""
+    def stands_in(self, pieces: Pieces) -> bool:
+        """Whether one of them stands in the bytes that the pieces make, on one side of what is left out."""
         before = b"\n"
         for piece in pieces:
+            if piece is None:
+                before = b""  # not even a neighbour of a short one: it is not known
+                continue
             window = before + piece
             if self._stands_in(window):
                 return True
@@ -158,7 +161,7 @@ def _search(host: Host, places: Iterable[Place], sought: Sought, own: Collection
                 break
             if sought.stands_in(sweep.contents(file)):
                 copies.append(_facts(file, sought.redact(file.path)))
-    return Search(tuple(sorted(copies, key=lambda copy: copy.path)), sweep.left_out)
+    return Search(tuple(sorted(copies, key=lambda copy: copy.path)), sweep.left_out, sweep.bounded)
 
 
 def _choice(place: Place, smallest: int, own: Collection[Identity]) -> Choice:

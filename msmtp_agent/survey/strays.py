@@ -64,7 +64,7 @@ def _stray(host: Host, original: str, path: str, commands: list[str]) -> Stray |
     if original == MSMTPRC:
         return Stray(file, original, _holds_password(host, file))
     used = re.compile(re.escape(path) + r"(?![\w.~-])")
-    if file.uid == 0 and not file.mode & 0o044 and any(used.search(command) for command in commands):
+    if file.uid == 0 and not file.mode & 0o077 and any(used.search(command) for command in commands):
         return None
     return Stray(file, original)
 

@@ -1,5 +1,6 @@
 """Every regular file below a directory, and its bytes: bounded in files, bytes, depth and time; no link is followed."""
 
+import errno
 import os
 import stat
 import time
@@ -12,10 +13,13 @@ from msmtp_agent.host import Host
 # Debian's own /etc has about 200 files, a grown one some thousands; a full search of each takes a few ms.
 _MOST_FILES = 20_000  # and directories, of one sweep
 _MOST_BYTES = 512 << 20  # of one sweep; searching them takes about 0.25 s when they are in memory
-_MOST_OF_ONE = 128 << 20  # bytes of one file, unpacked: no file of the journal is larger
-_SECONDS = 0.35  # of one sweep: an audit has four, and is to end within 2 s whatever it meets
+# Bytes of one file: half at its beginning, half at its end; of a packed one, of what it unpacks to. A persistent
+# journal has up to 4 GiB in files of 128 MiB, and this much of each of them stays within the bytes of a sweep.
+_MOST_OF_ONE = 8 << 20
+_SECONDS = 0.35  # of one sweep of an image: an audit has four, and is to end within 2 s whatever it meets
+_SECONDS_LIVE = 3.0  # of the running system: a cold disk is no reason to give up
 _DEEPEST = 64  # directories below each other: one descriptor is held open for each
-_MOST_NAMED = 8  # of what was left out
+_MOST_NAMED = 8  # of what was left out, or was searched in part
 _PIECE = 1 << 20
 # The kernel refuses what is no directory before it opens it: a FIFO that takes the name's place cannot block.
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,6 +30,8 @@ _OTHERWISE_PACKED = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": 
 _PACKED = (_GZIP, *_OTHERWISE_PACKED)
 
 Choice = Callable[[str, os.stat_result], bool]
+# The bytes of a file in order, None where some are left out: what stands on either side of it is not one text.
+Pieces = Iterator[bytes | None]
 
 
 class Found(NamedTuple):
@@ -44,6 +50,23 @@ class _Level(NamedTuple):
     below: list[str]
 
 
+class _Named:
+    """Paths with a word on each: the first few, and how many more."""
+
+    def __init__(self) -> None:
+        self._named: list[str] = []
+        self._more = 0
+
+    def add(self, path: str, word: str) -> None:
+        if len(self._named) < _MOST_NAMED:
+            self._named.append(f"{path} ({word})")
+        else:
+            self._more += 1
+
+    def all(self) -> tuple[str, ...]:
+        return (*self._named, f"and {self._more} more") if self._more else tuple(self._named)
+
+
 class Sweep:
     """What one search may still use up, and what it had to leave out, whose paths go through `redact`."""
 
@@ -52,22 +75,25 @@ class Sweep:
         self._redact = redact
         self._files = _MOST_FILES
         self._bytes = _MOST_BYTES
-        self._end = time.monotonic() + _SECONDS
+        self._seconds = _SECONDS_LIVE if host.live else _SECONDS
+        self._end = time.monotonic() + self._seconds
         self._ended = False
-        self._left_out: list[str] = []
-        self._unnamed = 0
+        self._left_out = _Named()
+        self._bounded = _Named()
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """What could not be searched, and why: the first few, and how many more."""
-        return (*self._left_out, f"and {self._unnamed} more") if self._unnamed else tuple(self._left_out)
+        return self._left_out.all()
+
+    @property
+    def bounded(self) -> tuple[str, ...]:
+        """The large files, and what of them was searched: the first few, and how many more."""
+        return self._bounded.all()
 
     def leave_out(self, path: str, why: str) -> None:
-        """Something was not searched, or not to its end."""
-        if len(self._left_out) < _MOST_NAMED:
-            self._left_out.append(f"{self._redact(path)} ({why})")
-        else:
-            self._unnamed += 1
+        """Something was not searched, or not as far as it was to be."""
+        self._left_out.add(self._redact(path), why)
 
     def below(self, top: str, choose: Choice) -> Iterator[Found]:
         """The regular files below the directory `top`, at any depth; none where it is missing or no directory.
@@ -104,7 +130,7 @@ class Sweep:
         elif self._bytes <= 0:
             why = f"{_MOST_BYTES >> 20} MiB"
         elif time.monotonic() >= self._end:
-            why = f"{_SECONDS} s"
+            why = f"{self._seconds} s"
         else:
             return False
         if not self._ended:
@@ -171,54 +197,82 @@ class Sweep:
         finally:
             os.close(descriptor)
 
-    def contents(self, file: Found) -> Iterator[bytes]:
-        """The bytes of a file in pieces, in order; unpacked where gzip has packed them, one NUL for each hole.
+    def contents(self, file: Found) -> Pieces:
+        """The bytes of a file in pieces; unpacked where gzip has packed them, one NUL for each hole.
 
-        What is left out is noted. Never raises.
+        Of a large one, its beginning and its end, or the beginning of what it unpacks to; that is noted as `bounded`
+        once all of it has been asked for, everything else that is missing as `left_out`. Never raises.
         """
         left = _MOST_OF_ONE
+        bounded = ""
         try:
             for piece in _pieces(file):
-                if left <= 0 or self._bytes <= 0 or time.monotonic() >= self._end:
-                    self.leave_out(file.path, f"all but its first {(_MOST_OF_ONE - left) >> 20} MiB")
+                if piece is None:
+                    bounded = f"the first and the last {_MOST_OF_ONE >> 21} MiB of {-(-file.stat.st_size >> 20)} MiB"
+                    yield None
+                    continue
+                if self._bytes <= 0 or time.monotonic() >= self._end:
+                    self.leave_out(file.path, f"all but {(_MOST_OF_ONE - left) >> 20} MiB of it")
+                    yield None
                     return
-                left -= len(piece)
                 self._bytes -= len(piece)
-                yield piece
+                yield piece[:left]
+                if len(piece) > left:
+                    bounded = f"the first {_MOST_OF_ONE >> 20} MiB of its content"
+                    yield None
+                    break
+                left -= len(piece)
         except InputOutputError as error:
             self.leave_out(file.path, error.observed)
+            return
+        if bounded:
+            self._bounded.add(self._redact(file.path), bounded)
 
 
-def _pieces(file: Found) -> Iterator[bytes]:
-    """Raises InputOutputError when the file cannot be read or unpacked to its end."""
+def _pieces(file: Found) -> Pieces:
+    """Raises InputOutputError when the file cannot be read or unpacked."""
+    size = file.stat.st_size
     try:
-        first = os.read(file.descriptor, min(file.stat.st_size, _PIECE))
+        first = os.read(file.descriptor, min(size, _PIECE))
         if first.startswith(_PACKED):
             yield from _unpacked(file, first)
-            return
-        yield first
-        if file.stat.st_size > len(first):
-            yield from _rest(file, len(first))
+        elif min(size, file.stat.st_blocks * 512) <= _MOST_OF_ONE:  # holes make no file large
+            yield first
+            yield from _part(file, len(first), size)
+        else:
+            yield from _part(file, 0, _MOST_OF_ONE // 2)
+            yield None
+            yield from _part(file, size - _MOST_OF_ONE // 2, size)
     except OSError as error:
         raise InputOutputError(file.path, str(error.strerror)) from None
 
 
-def _rest(file: Found, offset: int) -> Iterator[bytes]:
-    """What follows up to the size that the file had: one that grows as fast as it is read has an end all the same."""
-    while offset < file.stat.st_size:
-        try:
-            data = os.lseek(file.descriptor, offset, os.SEEK_DATA)
-        except OSError:
-            return  # nothing but a hole follows (ENXIO)
+def _part(file: Found, offset: int, end: int) -> Iterator[bytes]:
+    """What stands up to `end`, which the file had at the beginning: one that grows as fast as it is read has one too.
+
+    A hole is not read: /var/log/lastlog has gigabytes of them.
+    """
+    while offset < end:
+        data, hole = _data(file, offset)
         if data > offset:
-            # A hole is not read: /var/log/lastlog has gigabytes of them.
             yield b"\0"
             offset = data
-        piece = os.read(file.descriptor, min(_PIECE, file.stat.st_size - offset))
-        if not piece:
-            return
-        yield piece
-        offset += len(piece)
+        while offset < min(hole, end):
+            piece = os.pread(file.descriptor, min(_PIECE, hole - offset, end - offset), offset)
+            if not piece:
+                return
+            yield piece
+            offset += len(piece)
+
+
+def _data(file: Found, offset: int) -> tuple[int, int]:
+    """Where the next bytes stand that are no hole, and where the hole behind them; the file's end for neither."""
+    size = file.stat.st_size
+    try:
+        data = os.lseek(file.descriptor, offset, os.SEEK_DATA)
+        return data, max(os.lseek(file.descriptor, data, os.SEEK_HOLE), data + 1)
+    except OSError as error:
+        return (size if error.errno == errno.ENXIO else offset), size  # not every file can tell
 
 
 def _unpacked(file: Found, packed: bytes) -> Iterator[bytes]:
