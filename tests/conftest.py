@@ -154,7 +154,11 @@ def peer_scram(_peer_scram: Peer) -> Peer:
     return _peer_scram
 
 
-@pytest.fixture(params=list(TYPER_PYTHONS))
+# The oldest and the newest in every run; those between them, and the oldest in an environment of its own, in the full.
+_ENDS = ("system", "typer-newest")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name in _ENDS else pytest.mark.slow) for name in TYPER_PYTHONS])
 def typer_python(request: pytest.FixtureRequest) -> Path:
     """Each interpreter that the program must start on."""
     return interpreter(request.param)

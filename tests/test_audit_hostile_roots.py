@@ -154,6 +154,7 @@ def touch_many(directory: Path, names: Iterable[str], content: bytes = b"") -> N
     os.close(descriptor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"a text that is long enough to be searched\n"])
 def test_a_hundred_thousand_files_in_etc(quick: Path, content: bytes) -> None:
     root = Root(quick / "root").good()
