@@ -100,6 +100,7 @@ def pretend(box: Sandbox) -> str:
     return box.run(["msmtp", "--pretend", "--", "root"], env={"LC_ALL": "C"}, timeout=10, check=True).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("head", "added", "tail"), WIRED.values(), ids=list(WIRED))
 def test_msmtp_itself_has_the_aliases_in_force_then(sandbox: Sandbox, head: bytes, added: bytes, tail: bytes) -> None:
     sandbox.write(MSMTPRC, head + tail)

@@ -168,6 +168,7 @@ def test_a_hundred_thousand_files_in_etc(quick: Path, content: bytes) -> None:
     assert unknown == {"elsewhere-config"} if content else unknown <= {"elsewhere-config"}
 
 
+@pytest.mark.slow
 def test_many_files_in_every_directory_that_is_listed(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = rich(quick / "root")
     listed: set[str] = set()

@@ -95,6 +95,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.root
 @pytest.mark.programs
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)

@@ -320,6 +320,7 @@ def test_odd_files_are_passed_over_without_waiting(root: Root) -> None:
     assert [words.partition(" ")[0] for words in found.units_left_out] == [f"{OWN}/binary.service"]
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_too_many_files_are_bounded_and_told(root: Root) -> None:
     root.write("/etc/crontab", "@daily root x\n")

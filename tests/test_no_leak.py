@@ -246,6 +246,7 @@ def assert_unrepeated(box: Sandbox, done: Completed, server: Hostile, code: byte
     assert not remains(box, CANARY, allowed=(SECRET, *logged))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
 @pytest.mark.parametrize(
     ("stage", "code"),
@@ -477,6 +478,7 @@ def cores() -> set[str]:
     return {name for name in os.listdir("/") if name.startswith("core")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGQUIT])
 @pytest.mark.parametrize("victim", ["agent", "msmtp"])
 def test_no_core_file(box: Sandbox, pki: Pki, victim: str, number: signal.Signals) -> None:

@@ -304,6 +304,7 @@ def test_many_signals(box: Sandbox, pki: Pki, stage: str) -> None:
     assert secret(box) == (NEW if stage == "deliver" else OLD)
 
 
+@pytest.mark.slow
 def test_hangup_that_was_ignored_stays_ignored(box: Sandbox, pki: Pki) -> None:
     with hanging(box, pki, "auth") as server:
         argv = ["nohup", *box.agent_argv("--password-stdin", "--timeout", "3", python=PYTHON)]
