@@ -113,6 +113,6 @@ def describe(account: Account) -> str:
     )
     tls = "off" if not account.uses_tls else "from the start" if account.get("tls_starttls") == "off" else "STARTTLS"
     return (
-        f"{MSMTPRC}: {account.get('user')} at {account.get('host')}, port {account.port}, TLS {tls},"
+        f"{MSMTPRC}: {account.shown_user} at {account.get('host')}, port {account.port}, TLS {tls},"
         f" auth {account.method}, secret from {origin}"
     )

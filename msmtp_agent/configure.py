@@ -155,7 +155,7 @@ class _Job:
 
     def _read(self) -> Secret:
         with self._journal.stage("secret") as entry:
-            user, server = (self._account.get("user"), self._account.get("host")) if self._account else ("", "")
+            user, server = (self._account.shown_user, self._account.get("host")) if self._account else ("", "")
             candidate = self._source.read(user, server)
             if self._account is not None:
                 _require_fitting(candidate, self._account)
@@ -260,7 +260,7 @@ def _doubt(account: Account, outcome: Outcome) -> AgentError | None:
     if outcome.verification is Verification.REFUSED:
         return RefusedError(
             server,
-            f"refused the password of {account.get('user')}",
+            f"refused the password of {account.shown_user}",
             words=outcome.words,
             remedy="msmtp-config   # with the right password",
         )

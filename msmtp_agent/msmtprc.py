@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 _LONGEST_LINE = 499  # bytes without the line feed: msmtp reads 500 characters and wants the line feed among them
 
+_OPAQUE = 20  # characters of a user name that no person has chosen: a token, or the key of a cloud service
+
 
 class MsmtprcError(Exception):
     """A line that msmtp would refuse, or that cannot be judged without running a program; `line` counts from 1."""
@@ -50,6 +52,15 @@ class Account:
         """The line that the setting in force stands on, or the account's own."""
         setting = self.settings.get(command)
         return setting.line if setting else self.line
+
+    @property
+    def shown_user(self) -> str:
+        """The user name as messages show it: of a long one that is no address, the beginning.
+
+        Such a name may be the secret itself: at Postmark the server token is both.
+        """
+        user = self.get("user")
+        return user if "@" in user or len(user) < _OPAQUE else f"{user[:4]}..."
 
     @property
     def uses_tls(self) -> bool:

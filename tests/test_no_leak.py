@@ -139,6 +139,20 @@ def test_refused(box: Sandbox, pki: Pki, server: Smtpd) -> None:
     assert not remains(box, CANARY, allowed=(SECRET,))
 
 
+def test_token_that_is_user_and_password(box: Sandbox, pki: Pki) -> None:
+    """As at Postmark. The server itself is told the user name, and nobody else."""
+    token = "c0ffee41-7d0e-4f1b-9a35-5be1c0d2a9e8"
+    with Smtpd(users={token: token.encode()}, cert=pki.certificate(), key=pki.key()) as smtpd:
+        box.write(MSMTPRC, account(smtpd.port, pki.ca_file, user=token))
+        box.write("/etc/aliases", ALIASES, mode=0o644)
+        for given in (token, token + "x"):
+            for form in ((), ("--json",)):
+                done = box.agent("--password-stdin", *form, stdin=given.encode())
+                assert done.returncode == (0 if given == token else 77), done.stderr
+                assert "c0ff..." in done.stdout
+                assert token not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("options", [("--offline",), ("--no-mail",)], ids=["offline", "unproven"])
 def test_unproven(box: Sandbox, pki: Pki, options: tuple[str, ...]) -> None:
     """Offline, and with a server at which nobody listens."""
