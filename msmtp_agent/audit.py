@@ -12,12 +12,12 @@ from .host import Host
 from .model import CheckResult, Report, Verdict
 
 
-def audit(host: Host, wanted: Collection[str]) -> Report:
+def audit(host: Host, wanted: Collection[str], unwanted: Collection[str] = ()) -> Report:
     """The report of one root, with the checks of `wanted` (ids) in the catalogue's order; nothing is written or run."""
-    return examine(host, wanted)[1]
+    return examine(host, wanted, unwanted)[1]
 
 
-def examine(host: Host, wanted: Collection[str]) -> tuple[Facts, Report]:
+def examine(host: Host, wanted: Collection[str], unwanted: Collection[str] = ()) -> tuple[Facts, Report]:
     """The facts of one root, and the report that they make."""
     facts = survey.survey(host, time.time())
     history = facts.history if isinstance(facts.history, History) else History()
@@ -25,17 +25,17 @@ def examine(host: Host, wanted: Collection[str]) -> tuple[Facts, Report]:
         root=facts.root,
         host=host.name(),
         time=facts.now,
-        results=judge(facts, wanted),
+        results=judge(facts, wanted, unwanted),
         last_success=history.last_success,
         proven=history.proven,
     )
 
 
-def judge(facts: Facts, wanted: Collection[str]) -> tuple[CheckResult, ...]:
+def judge(facts: Facts, wanted: Collection[str], unwanted: Collection[str] = ()) -> tuple[CheckResult, ...]:
     """The answers of the wanted checks.
 
-    A check whose requirement did not pass is skipped; then the requirement's own answer is among the results, wanted
-    or not: it is what the question came to.
+    A check whose requirement did not pass is skipped; then the requirement's own answer is among the results, though
+    it was not asked for: it is what the question came to. Unless it was said to be unwanted.
     """
     results: dict[str, CheckResult] = {}
     needed = _with_requirements(wanted)
@@ -45,7 +45,7 @@ def judge(facts: Facts, wanted: Collection[str]) -> tuple[CheckResult, ...]:
             results[check.id] = result = _answer(check, facts, results)
             if check.id in wanted and result.verdict is Verdict.SKIPPED:
                 blocking |= _blocks(check, results)
-    return tuple(result for name, result in results.items() if name in wanted or name in blocking)
+    return tuple(result for name, result in results.items() if name in wanted or name in blocking - set(unwanted))
 
 
 def _with_requirements(wanted: Collection[str]) -> set[str]:

@@ -19,8 +19,8 @@ class Options(NamedTuple):
     form: str
     output: str | None
     fail_on: str | None
-    only: str | None
-    skip: str | None
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
     roots: tuple[str, ...]
     fix: bool
     dry_run: bool
@@ -33,34 +33,33 @@ def wishes(given: Options) -> AuditWishes:
     if given.fail_on is not None and given.fail_on not in _SEVERITIES:
         raise _wrong("--fail-on", given.fail_on, tuple(_SEVERITIES))
     if given.output is not None and given.form != "prometheus":
-        raise UsageError("--output", f"goes with --format prometheus, and the format is {given.form}")
+        raise _refused("--output", f"goes with --format prometheus, and the format is {given.form}")
     if given.dry_run and not given.fix:
         raise UsageError("--dry-run", "goes with --fix", remedy="msmtp-config audit --fix --dry-run")
     if given.fix and given.form in ("nagios", "prometheus"):
-        raise UsageError("--fix", f"and --format {given.form} exclude each other")
+        raise _refused("--fix", f"and --format {given.form} exclude each other")
     if given.fix and not given.dry_run and os.geteuid() != 0:
         raise NotRootError("msmtp-config audit --fix", "is not run by root", remedy="sudo msmtp-config audit --fix")
-    checks = _ids("--only", given.only) or frozenset(check.id for check in CATALOGUE)
-    checks -= _ids("--skip", given.skip)
+    unwanted = _ids("--skip", given.skip)
+    checks = (_ids("--only", given.only) or frozenset(check.id for check in CATALOGUE)) - unwanted
     if not checks:
-        raise UsageError("--skip", "leaves no check to run")
+        raise _refused("--skip", "leaves no check to run")
     return AuditWishes(
         roots=tuple(_root(root) for root in given.roots) or ("/",),
         checks=checks,
+        unwanted=unwanted,
         form=given.form,
         threshold=_SEVERITIES[given.fail_on] if given.fail_on else None,
         fix=given.fix,
         dry_run=given.dry_run,
-        output=os.path.abspath(given.output) if given.output else None,
+        output=None if given.output is None else _output(given.output),
     )
 
 
-def _ids(option: str, value: str | None) -> frozenset[str]:
-    """The ids of a comma-separated list; none where the option was not given."""
-    if value is None:
-        return frozenset()
+def _ids(option: str, values: tuple[str, ...]) -> frozenset[str]:
+    """The ids of comma-separated lists; none where the option was not given."""
     known = tuple(check.id for check in CATALOGUE)
-    given = [part.strip() for part in value.split(",")]
+    given = [part.strip() for value in values for part in value.split(",")]
     for name in given:
         if name not in known:
             raise _wrong(option, name, known, "msmtp-config audit --list")
@@ -73,14 +72,36 @@ def _wrong(option: str, value: str, known: tuple[str, ...], remedy: str = "") ->
 
     near = get_close_matches(value, known, 1)
     expected = near[0] if near else ", ".join(known) if len(known) < 10 else "the id of a check"
-    return UsageError(option, f"is {value!r}", expected=expected, remedy=remedy or "msmtp-config audit --help")
+    return _refused(option, f"is {value!r}", expected, remedy)
+
+
+def _refused(option: str, observed: str, expected: str = "", remedy: str = "") -> UsageError:
+    return UsageError(option, observed, expected=expected, remedy=remedy or "msmtp-config audit --help")
 
 
 def _root(directory: str) -> str:
-    path = os.path.abspath(directory)
+    """The absolute path of a root. An empty name is an empty variable, and not the directory that we stand in."""
+    path = _absolute("--root", directory)
     if not os.path.isdir(path):
-        raise UsageError("--root", f"{directory} is no directory", expected="the root directory of an image")
+        raise _refused("--root", f"{directory} is no directory", "the root directory of an image")
     return path
+
+
+def _output(file: str) -> str:
+    """The absolute path of a file that may be replaced: not of a device, whose place nothing is to take."""
+    path = _absolute("--output", file)
+    if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
+        raise _refused("--output", f"{file} is no regular file", "the name of one, or of none")
+    return path
+
+
+def _absolute(option: str, path: str) -> str:
+    if not path or path == "-":
+        raise _refused(option, f"is {path!r}", "a path")
+    try:
+        return os.path.abspath(path)
+    except OSError as error:
+        raise _refused(option, f"{path}: the working directory is gone: {error.strerror}", "an absolute path") from None
 
 
 def told(listing: bool, explain: str | None) -> bool:
@@ -90,8 +111,9 @@ def told(listing: bool, explain: str | None) -> bool:
     from .checks import document
     from .render import say
 
-    if explain is not None:
-        _ids("--explain", explain)
+    known = tuple(check.id for check in CATALOGUE)
+    if explain is not None and explain not in known:
+        raise _wrong("--explain", explain, known, "msmtp-config audit --list")
     say(document.listing() if explain is None else document.explanation(explain), sys.stdout)
     return True
 
@@ -105,6 +127,9 @@ def run(given: Options) -> int:
         shield.shield()
         interruption.install()
         printer = render_audit.printer(asked.form, threshold=asked.threshold, fixing=asked.fix)
+        if asked.form == "text" and os.geteuid() != 0:
+            words = "msmtp-config: warning: not run by root: of what only root may read, it cannot tell"
+            render.say(words, sys.stderr)
         return audit_job.run(asked, printer)
     except AgentError as error:
         if given.form != "nagios":

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from . import render
 from .audit import examine
 from .errors import AgentError, ExitCode
+from .facts import Facts
 from .host import Host
 from .model import AuditWishes, Repair, Report, Severity
 from .monitoring import Tally, nagios_status
@@ -21,7 +22,7 @@ def run(wishes: AuditWishes, printer: Printer) -> int:
     failed: AgentError | None = None
     for root in wishes.roots:
         with Host(root) as host:
-            report, fault = _repaired(host, wishes, printer) if wishes.fix else (examine(host, wishes.checks)[1], None)
+            report, fault = _repaired(host, wishes, printer) if wishes.fix else (_examine(host, wishes)[1], None)
         tally.add(report)
         printer.report(report)
         failed = failed or fault
@@ -42,8 +43,9 @@ def _repaired(host: Host, wishes: AuditWishes, printer: Printer) -> tuple[Report
     with ExitStack() as stack:
         if not wishes.dry_run:
             stack.enter_context(files.lock(Host()))
-        facts, report = examine(host, wishes.checks)
-        plan = repair.plan(host, facts, report)
+        facts, report = _examine(host, wishes)
+        asked = tuple(result for result in report.results if result.id in wishes.checks)
+        plan = repair.plan(host, facts, report._replace(results=asked))
         planned = report._replace(repairs=tuple(step.repair for step in plan))
         if wishes.dry_run or not plan:
             return planned, None
@@ -54,8 +56,12 @@ def _repaired(host: Host, wishes: AuditWishes, printer: Printer) -> tuple[Report
             repair.carry_out(host, plan, done.append)
         except AgentError as error:
             failed = error
-        after = examine(host, wishes.checks)[1]._replace(repairs=tuple(done))
+        after = _examine(host, wishes)[1]._replace(repairs=tuple(done))
     return after, failed or _relapse(report, after)
+
+
+def _examine(host: Host, wishes: AuditWishes) -> tuple[Facts, Report]:
+    return examine(host, wishes.checks, wishes.unwanted)
 
 
 def _relapse(before: Report, after: Report) -> AgentError | None:

@@ -16,6 +16,8 @@ _UsageFault: type[BaseException] = typer.BadParameter.__mro__[1]
 _LONGEST = 3600.0  # seconds
 _TO = typer.Option(None, "--to", metavar="ADDRESS", help="Send the test mail there, not to root.")
 _TIMEOUT = typer.Option(30.0, "--timeout", metavar="SECONDS", help="Deadline of every program that is started.")
+_ONLY = typer.Option([], "--only", metavar="ID,...", help="Run these checks alone.")
+_SKIP = typer.Option([], "--skip", metavar="ID,...", help="Leave these checks out.")
 _ROOT = typer.Option([], "--root", metavar="DIR", help="Audit the image there; may be repeated.")
 _JSON = typer.Option(False, "--json", help="Print one JSON object instead of text.")
 _QUIET = typer.Option(False, "--quiet", help="Print warnings and failures alone.")
@@ -79,8 +81,8 @@ def audit_host(
     form: str = typer.Option("text", "--format", metavar="FORMAT", help="text, json, nagios or prometheus."),
     output: str = typer.Option(None, "--output", metavar="FILE", help="Replace FILE by the metrics (prometheus)."),
     fail_on: str = typer.Option(None, "--fail-on", metavar="SEVERITY", help="error (default), warning or info."),
-    only: str = typer.Option(None, "--only", metavar="ID,...", help="Run these checks alone."),
-    skip: str = typer.Option(None, "--skip", metavar="ID,...", help="Leave these checks out."),
+    only: list[str] = _ONLY,
+    skip: list[str] = _SKIP,
     root: list[str] = _ROOT,
     fix: bool = typer.Option(False, "--fix", help="Repair what has one right answer."),
     dry_run: bool = typer.Option(False, "--dry-run", help="With --fix: print the plan, and change nothing."),
@@ -91,7 +93,7 @@ def audit_host(
     from . import audit_cli
 
     if not audit_cli.told(listing, explain):
-        options = audit_cli.Options(form, output, fail_on, only, skip, tuple(root), fix, dry_run)
+        options = audit_cli.Options(form, output, fail_on, tuple(only), tuple(skip), tuple(root), fix, dry_run)
         raise typer.Exit(audit_cli.run(options))
 
 

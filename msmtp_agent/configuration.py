@@ -59,7 +59,7 @@ def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], boo
 
 def _refuse_odd(facts: FileFacts) -> None:
     if facts.kind is FileKind.MISSING:
-        raise NotUsedError(MSMTPRC, "is missing", expected="msmtp's configuration", remedy=f"sudoedit {MSMTPRC}")
+        raise NotUsedError(MSMTPRC, "is missing", expected="msmtp's configuration", remedy=f"sensible-editor {MSMTPRC}")
     if facts.kind is not FileKind.REGULAR:
         target = f" to {facts.target}" if facts.target else ""
         raise ConfigError(

@@ -239,7 +239,7 @@ def _require_fitting(candidate: Secret, account: Account) -> None:
             "password",
             f"has characters that `auth {account.method}` forbids or changes (SASLprep)",
             expected="letters, digits, signs, or `auth on`",
-            remedy=f"sudoedit +{line} {MSMTPRC}   # auth on",
+            remedy=f"sensible-editor +{line} {MSMTPRC}   # auth on",
         )
 
 

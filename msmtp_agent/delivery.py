@@ -107,7 +107,7 @@ def _expanded(host: Host, path: str, name: str) -> tuple[str, ...]:
     except aliases.AliasesError as error:
         where = f"{path}: line {error.line}" if error.line else path
         raise ConfigError(
-            where, error.fault, expected="a line that msmtp accepts", remedy=f"sudoedit +{error.line} {path}"
+            where, error.fault, expected="a line that msmtp accepts", remedy=f"sensible-editor +{error.line} {path}"
         ) from None
 
 

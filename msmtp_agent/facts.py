@@ -222,7 +222,7 @@ class Programs(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Something that the account uses and the profile refuses: the setting, its line, and the path (links followed).
+    """Something that the account uses and the profile refuses: the setting, and the path (links followed).
 
     The path is empty where the secret command names what does not exist. `wanted` are the letters of the permission.
     `mend` is where the profile has to be edited when no local rule helps: the file, and the line of the profile's head
@@ -230,7 +230,6 @@ class Refused(NamedTuple):
     """
 
     setting: str
-    line: int
     path: str
     wanted: str
     mend: tuple[str, int] | None = None
@@ -275,10 +274,9 @@ class Elsewhere(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Everything that the checks of one root may know; `live` says whether the root is the running system."""
+    """Everything that the checks of one root may know."""
 
     root: str
-    live: bool
     now: float
     secret: SecretFile | Unknown
     configuration: Configuration | Unknown

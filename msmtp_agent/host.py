@@ -250,4 +250,7 @@ def _facts(path: str, descriptor: int) -> FileFacts:
 
 
 def _cannot_read(path: str, error: OSError) -> InputOutputError:
-    return InputOutputError(path, f"cannot be read: {error.strerror}", remedy=f"ls -ld {path}")
+    # The descriptor that was asked for is open: it is /proc that is missing.
+    unmounted = error.errno == errno.ENOENT and str(error.filename).startswith("/proc/self/fd/")
+    words = "/proc is not mounted" if unmounted else error.strerror
+    return InputOutputError(path, f"cannot be read: {words}", remedy=f"ls -ld {path}")

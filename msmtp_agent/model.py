@@ -123,10 +123,11 @@ class Wishes(NamedTuple):
 
 
 class AuditWishes(NamedTuple):
-    """What the command line asked of the audit; `checks` are ids, `threshold` the mildest severity that counts."""
+    """What the command line asked of the audit: ids of checks, and the mildest severity that counts (`threshold`)."""
 
     roots: tuple[str, ...]
     checks: frozenset[str]
+    unwanted: frozenset[str] = frozenset()
     form: str = "text"
     threshold: "Severity | None" = None
     fix: bool = False

@@ -32,7 +32,7 @@ def find_account(content: bytes, own_path: str, own_content: bytes) -> Account:
             MSMTPRC,
             "has no default account",
             expected="`account default`, or `account default : NAME`",
-            remedy=f"sudoedit {MSMTPRC}   # account default",
+            remedy=f"sensible-editor {MSMTPRC}   # account default",
         )
     _complete(account)
     _encrypted(account)
@@ -47,7 +47,7 @@ def _accounts(path: str, content: bytes) -> dict[str, Account]:
             f"{path}: line {error.line}",
             error.fault,
             expected="a line that msmtp accepts",
-            remedy=f"sudoedit +{error.line} {path}",
+            remedy=f"sensible-editor +{error.line} {path}",
         ) from None
 
 
@@ -60,7 +60,7 @@ def _complete(account: Account) -> None:
                 f"{MSMTPRC}: line {account.line}",
                 f"the default account has no `{command}`",
                 expected=f"a line `{command} ...`",
-                remedy=f"sudoedit +{account.line} {MSMTPRC}   # add: {command} ...",
+                remedy=f"sensible-editor +{account.line} {MSMTPRC}   # add: {command} ...",
             )
 
 
@@ -72,7 +72,7 @@ def _encrypted(account: Account) -> None:
         f"{MSMTPRC}: line {line}",
         f"the password would cross the network to {account.get('host')} in clear text (`tls off`)",
         expected="`tls on`",
-        remedy=f"sudoedit +{line} {MSMTPRC}   # tls on",
+        remedy=f"sensible-editor +{line} {MSMTPRC}   # tls on",
     )
 
 
@@ -84,7 +84,7 @@ def require_secret_file(account: Account) -> None:
             f"{MSMTPRC}: line {line}",
             f"the default account sends no password (`auth {account.method}`)",
             expected="`auth on`",
-            remedy=f"sudoedit +{line} {MSMTPRC}   # auth on",
+            remedy=f"sensible-editor +{line} {MSMTPRC}   # auth on",
         )
     if account.get("password"):
         line = account.line_of("password")
@@ -92,7 +92,7 @@ def require_secret_file(account: Account) -> None:
             f"{MSMTPRC}: line {line}",
             "an inline `password` wins over every other",
             expected=f"`{WANTED}` instead",
-            remedy=f"sudoedit +{line} {MSMTPRC}   # {WANTED}",
+            remedy=f"sensible-editor +{line} {MSMTPRC}   # {WANTED}",
         )
     command = account.get("passwordeval")
     if not reads_secret_file(account):
@@ -101,7 +101,7 @@ def require_secret_file(account: Account) -> None:
             f"{MSMTPRC}: line {line}",
             "`passwordeval` is another command" if command else "the default account has no `passwordeval`",
             expected=f"`{WANTED}`",
-            remedy=f"sudoedit +{line} {MSMTPRC}   # {WANTED}",
+            remedy=f"sensible-editor +{line} {MSMTPRC}   # {WANTED}",
         )
 
 

@@ -55,19 +55,23 @@ ROOMS: dict[str, set[str]] = {
     "render": {"errors", "model", "printable"},
     "facts": {"model", "msmtprc"},
     "certificates": set(),
-    "survey.alias_file": {"aliases", "errors", "facts", "host", "model", "msmtprc"},
+    "survey.configuration": {"errors", "facts", "host", "model", "msmtprc"},
+    "survey.alias_file": {"aliases", "errors", "facts", "host", "model", "msmtprc", "survey.configuration"},
     "survey.globs": set(),
     "survey.profile": {"errors", "host", "model", "survey.globs"},
     "survey.commands": set(),
-    "survey.trust": {"certificates", "errors", "facts", "host", "model", "msmtprc"},
-    "survey.refusals": {"facts", "host", "model", "msmtprc", "survey.commands", "survey.profile", "survey.trust"},
+    "survey.trust": {"certificates", "errors", "facts", "host", "model", "msmtprc", "survey.configuration"},
+    "survey.refusals": {
+        "facts", "host", "model", "msmtprc", "survey.commands", "survey.configuration", "survey.profile",
+        "survey.trust",
+    },
     "survey.apparmor": {"errors", "facts", "host", "model", "msmtprc", "survey.profile", "survey.refusals"},
-    "survey.configuration": {"errors", "facts", "host", "model", "msmtprc"},
-    "survey.sweep": {"errors", "host"},
+    "survey.packed": set(),
+    "survey.sweep": {"errors", "host", "survey.packed"},
     "survey.elsewhere": {"facts", "host", "model", "msmtprc", "secret", "survey.sweep"},
     "survey.logrotate": set(),
     "survey.rotation": {"errors", "facts", "host", "model", "survey.logrotate"},
-    "survey.log": {"errors", "facts", "host", "model", "msmtprc", "survey.rotation"},
+    "survey.log": {"errors", "facts", "host", "model", "msmtprc", "survey.configuration", "survey.rotation"},
     "survey.logtime": set(),
     "survey.history": {
         "errors", "facts", "host", "model", "msmtprc", "readiness", "survey.log", "survey.logtime", "survey.rotation",
@@ -76,7 +80,7 @@ ROOMS: dict[str, set[str]] = {
     "survey.secret_file": {"facts", "host", "model", "secret"},
     "survey.crontabs": {"facts"},
     "survey.service": set(),
-    "survey.users": {"host"},
+    "survey.users": {"errors", "host"},
     "survey.unit_files": {"errors", "facts", "host", "model", "survey.programs", "survey.service", "survey.users"},
     "survey.senders": {"errors", "facts", "host", "model", "survey.crontabs", "survey.unit_files", "survey.users"},
     "survey.strays": {"errors", "facts", "host", "model", "msmtprc"},
@@ -107,7 +111,9 @@ ROOMS: dict[str, set[str]] = {
     "repair": {"aliases", "errors", "facts", "files", "host", "interruption", "model", "msmtprc"},
     "monitoring": {"errors", "model", "printable"},
     "render_audit": {"checks", "model", "monitoring", "printable", "render"},
-    "audit_job": {"audit", "errors", "files", "host", "model", "monitoring", "render", "render_audit", "repair"},
+    "audit_job": {
+        "audit", "errors", "facts", "files", "host", "model", "monitoring", "render", "render_audit", "repair",
+    },
     "audit_cli": {
         "audit_job", "checks", "checks.document", "errors", "interruption", "model", "printable", "render",
         "render_audit", "shield",
@@ -153,7 +159,7 @@ TOUCHES: dict[str, set[str]] = {
     "input": set(),
     "sys.stdin": {"sources", "terminal"},
     "sys.stdout": {"audit_cli", "audit_job", "cli", "render", "render_audit"},  # by render.say
-    "sys.stderr": {"render"},
+    "sys.stderr": {"audit_cli", "render"},
     "sys.exit": {"__main__"},
 }
 

@@ -139,6 +139,12 @@ TABLE: Table = {
         "in other letters": holds(f"root: {USER}\nDefault: {USER}\n", WARNING, "has no `default`"),
         "default alone": holds(f"default: {USER}\n"),
     },
+    "aliases-placeholder": {
+        "the fragment's": more("ops: admin@example.com", ERROR, "`ops` leads to admin@example.com, a placeholder"),
+        "one of two": more(f"ops: {USER}, me@yourdomain.com", ERROR, "me@yourdomain.com, a placeholder"),
+        "much like it": more("ops: admin@best-example.com"),
+        "the name alone": more(f"admin.example.com: {USER}"),
+    },
     "aliases-loop": {
         "itself": more("ops: ops", ERROR, "`ops` leads in a circle"),
         "through default": holds(f"root: {USER}\ndefault: nobody\n", ERROR, "`default` leads in a circle"),

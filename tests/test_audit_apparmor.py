@@ -192,7 +192,7 @@ def test_auth_external_runs_it_all_the_same(root: Root) -> None:
 
 def test_a_command_that_reads_the_secret_file_should_be_cat(root: Root) -> None:
     (found,) = root.configure(passwordeval=f"cat < {SECRET}").findings(COMMAND)
-    assert found.remedy == f'sudoedit +11 {MSMTPRC}   # passwordeval "cat {SECRET}"'
+    assert found.remedy == f'sensible-editor +11 {MSMTPRC}   # passwordeval "cat {SECRET}"'
 
 
 @pytest.mark.parametrize("command", ["Tr0ub4dor", "/Tr0ub4dor", f"cat {SECRET} </Tr0ub4dor", "sh Tr0ub4dor; Tr0ub4dor"])
@@ -208,7 +208,7 @@ def test_another_program_needs_a_rule_in_helpers(root: Root) -> None:
     (found,) = root.configure(passwordeval="systemd-creds cat msmtp | head -n1").findings(COMMAND)
     head, _, comment = found.remedy.partition("   # ")
     line = next(number for number, text in enumerate(lines(root, PROFILE), 1) if "profile helpers {" in text)
-    assert head == f"sudoedit +{line} {PROFILE} && {RELOAD}"
+    assert head == f"sensible-editor +{line} {PROFILE} && {RELOAD}"
     rule = comment.removeprefix("inside the braces: ")
     assert rule == "/usr/bin/systemd-creds PUx,"
     root.write(PROFILE, "\n".join([*lines(root, PROFILE)[:line], rule, *lines(root, PROFILE)[line:]]))
@@ -350,13 +350,13 @@ def test_writing_without_locking_is_not_enough(root: Root) -> None:
 def test_a_rule_that_denies_wins_and_is_named(root: Root) -> None:
     root.configure(logfile=LOG).write(LOCAL, f"# ours\n\n{LOG} wk,\ndeny /var/log/** w,\n")
     (found,) = root.findings(LOGGED)
-    assert found.remedy == f"sudoedit +4 {LOCAL} && {RELOAD}   # take the `deny` away"
+    assert found.remedy == f"sensible-editor +4 {LOCAL} && {RELOAD}   # take the `deny` away"
 
 
 def test_a_profile_without_local_rules_is_edited_itself(root: Root) -> None:
     text = root.at(PROFILE).read_text().replace("#include <local/usr.bin.msmtp>", "")
     (found,) = root.configure(logfile=LOG).write(PROFILE, text).findings(LOGGED)
-    assert found.remedy.startswith(f"sudoedit +5 {PROFILE} && ")
+    assert found.remedy.startswith(f"sensible-editor +5 {PROFILE} && ")
     assert found.remedy.endswith(f"inside the braces: {LOG} wk,")
 
 

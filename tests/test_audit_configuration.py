@@ -272,7 +272,7 @@ def test_the_line_is_msmtps_own(tmp_path: Path, name: str, row: Row) -> None:
         complaint = ANSWERING.match(done.stderr.decode())
         assert complaint is not None, done.stderr
         assert int(complaint[1]) == found[0].line
-        assert f"sudoedit +{found[0].line} {MSMTPRC}" in found[0].remedy
+        assert f"sensible-editor +{found[0].line} {MSMTPRC}" in found[0].remedy
     assert name in FAULTS
 
 

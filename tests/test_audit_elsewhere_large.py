@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import lzma
 import os
 import shlex
 import subprocess
@@ -202,17 +201,16 @@ def test_a_packed_file_that_is_large_itself_is_unpacked_and_not_searched_as_it_i
 # --- what is told, and what is more than a rule of size
 
 
-def test_a_persistent_journal_is_told_and_no_more(root: Root) -> None:
-    """The whole size that journald takes, of files that are read by a group."""
-    journal = "/var/log/journal/0123456789abcdef"
+def test_many_large_logs_are_told_and_no_more(root: Root) -> None:
+    archive = "/var/log/archive"
     content = text(size=9 * MIB, fill=b"j")
     for number in range(12):
-        root.write(f"{journal}/system@{number:02}.journal", content, 0o640)
+        root.write(f"{archive}/app.{number:02}", content, 0o640)
     report = root.report()
     assert report.having(Verdict.CANNOT_TELL) == ()
     (finding,) = report.findings
     assert (finding.id, finding.severity) == (BOUNDED, Severity.INFO)
-    assert finding.path.startswith(f"{journal}/system@")
+    assert finding.path.startswith(f"{archive}/app.")
     assert finding.observed.startswith(f"searched in part: {finding.path} (the first and the last 4 MiB of 9 MiB), ")
     assert finding.observed.count("the first and the last") == 8
     assert finding.observed.endswith(", and 4 more")
@@ -248,8 +246,8 @@ def test_a_find_in_another_file_hides_nothing(root: Root) -> None:
 
 
 def test_what_was_left_out_for_another_reason_is_still_no_pass(root: Root) -> None:
-    root.write(PATH, text(), 0o640).write("/var/log/other.xz", lzma.compress(b"x" * 40), 0o640)
-    assert root.result(LOG).why == "/var/log: not searched: /var/log/other.xz (packed with xz)"
+    root.write(PATH, text(), 0o640).write("/var/log/other.zst", b"\x28\xb5\x2f\xfd" + bytes(40), 0o640)
+    assert root.result(LOG).why == "/var/log: not searched: /var/log/other.zst (packed with zstd)"
     assert [finding.observed for finding in root.findings(BOUNDED)] == told(PATH, OF_IT)
 
 
@@ -291,3 +289,11 @@ def test_the_running_system_gets_more_time(root: Root, monkeypatch: pytest.Monke
         assert list(hurried.below("/etc", lambda _, __: True)) == []
         assert f"{etc}/msmtprc" in {file.path for file in calm.below(etc, lambda _, __: True)}
     assert (hurried.left_out, calm.left_out) == (("/etc (the search ended here after 0.0 s)",), ())
+
+
+def test_the_journal_is_not_named_each_time(root: Root) -> None:
+    path = "/var/log/journal/4711/system.journal"
+    root.write(path, text((SIZE - 100, VALUE)), 0o640)
+    assert seen(root) == (True, [])
+    root.write(path, text(), 0o640)
+    assert seen(root) == (False, [])

@@ -169,7 +169,7 @@ def test_a_log_is_proposed_that_msmtp_may_write(root: Root, enforced: bool, want
     with Host(str(root.directory)) as host:
         facts = survey.survey(host, 0.0)._replace(apparmor=AppArmor(enforced=enforced))
     (result,) = judge(facts, {"log-none"})
-    assert result.findings[0].remedy == f"sudoedit +1 {MSMTPRC}   # logfile {wanted}"
+    assert result.findings[0].remedy == f"sensible-editor +1 {MSMTPRC}   # logfile {wanted}"
 
 
 def test_without_a_log_the_other_checks_are_skipped_for_it(root: Root) -> None:

@@ -116,7 +116,7 @@ def test_an_entry_says_everything() -> None:
         "line": 12,
         "observed": "has no timeout",
         "expected": "timeout 60",
-        "remedy": "sudoedit +12 /etc/msmtprc   # timeout 60",
+        "remedy": "sensible-editor +12 /etc/msmtprc   # timeout 60",
     }
     assert entry["cannot_tell"] == [
         {"id": "log-missing", "why": "/var/log/msmtp.log: cannot be read: Permission denied"}

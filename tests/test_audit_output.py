@@ -50,7 +50,7 @@ WORDS: dict[str, tuple[tuple[Report, ...], str]] = {
         {FIXED}
         Settings
           warning /etc/msmtprc: line 12: has no timeout; expected timeout 60 [config-timeout]
-            fix: sudoedit +12 /etc/msmtprc   # timeout 60
+            fix: sensible-editor +12 /etc/msmtprc   # timeout 60
         Aliases
           info    /etc/aliases: has no default [aliases-default]
         Cannot tell

@@ -77,7 +77,7 @@ def findings(fs: FakeFilesystem, path: str, uid: int, gid: int, mode: int) -> tu
         os.chmod(name, 0o600)
     os.chown(path, uid, gid)
     os.chmod(path, mode)
-    facts = Facts("/", live=True, now=0.0, secret=secret_file.gather(host), configuration=configuration.gather(host))
+    facts = Facts("/", now=0.0, secret=secret_file.gather(host), configuration=configuration.gather(host))
     return host.inspect(path), [finding for result in judge(facts, RIGHTS) for finding in result.findings]
 
 

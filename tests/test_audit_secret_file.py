@@ -214,7 +214,7 @@ def test_what_is_not_a_file_is_one_finding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "remedy"),
     [
-        (lambda root: root.remove(SECRET).mkdir(SECRET), "rmdir "),
+        (lambda root: root.remove(SECRET).mkdir(SECRET), "mv -T "),
         (lambda root: root.link(SECRET, "x"), "rm "),
         (fifo, "rm "),
     ],

@@ -100,6 +100,7 @@ TABLE: Table = {
         "gone": Row(lambda root: root.remove(MSMTP), ERROR, "is missing", MSMTP),
         "a directory": Row(lambda root: root.remove(MSMTP).mkdir(MSMTP), ERROR, "is a directory", MSMTP),
         "a link": Row(lambda root: root.write("/opt/msmtp", ELF, 0o755).link(MSMTP, "/opt/msmtp")),
+        "for nobody": Row(lambda root: root.write(MSMTP, ELF, 0o644), ERROR, "0644 root:root: not everybody", MSMTP),
     },
     "sender-sendmail": {
         "gone": Row(lambda root: root.remove(SENDMAIL), ERROR, "is missing", SENDMAIL),
@@ -132,6 +133,10 @@ TABLE: Table = {
         "no password": Row(cron(WWW, JOBS, no_password)),
         "root's": Row(cron("0 4 * * * root /srv/report\n")),
         "no mail": Row(cron(f'MAILTO=""\n{WWW}')),
+        "no output": Row(cron("0 4 * * * www-data /srv/report >/dev/null 2>&1\n")),
+        "its own file": Row(cron("@daily /srv/report -v >>/srv/log 2>/dev/null\n", SPOOL)),
+        "words of another": Row(cron("@daily www-data df; /srv/x >/dev/null 2>&1\n"), WARNING, "www-data", JOBS, 1),
+        "errors": Row(cron("@daily www-data /srv/report >/dev/null\n"), WARNING, "www-data", JOBS, 1),
         "some mail": Row(cron(f"MAILTO=\n{WWW}MAILTO=root\n{WWW}"), WARNING, "www-data", JOBS, 4),
         "with a configuration": Row(cron(WWW, JOBS, lambda root: root.write("/var/www/.msmtprc", uid=33))),
         "with one in .config": Row(cron(WWW, JOBS, lambda root: root.write("/var/www/.config/msmtp/config"))),
@@ -165,6 +170,9 @@ TABLE: Table = {
     },
     "sender-helper": {
         "old": Row(lambda root: root.write(HELPER, OLD_HELPER, 0o755), WARNING, "a shell script", HELPER),
+        "with an option": Row(
+            lambda root: root.write(HELPER, OLD_HELPER.replace("bash", "bash -e", 1), 0o755), WARNING, "shell", HELPER
+        ),
         "in sbin": Row(
             lambda root: root.write("/usr/local/sbin/msmtp-config", "#!/usr/bin/env sh\n", 0o755),
             WARNING,
@@ -198,7 +206,7 @@ def test_the_remedy_is_a_line_for_this_host(tmp_path: Path) -> None:
     root = Root(tmp_path).good()
     root.write("/etc/cron.d/jobs", WWW, 0o644).write(SPOOL, "@daily x\n")
     assert [finding.remedy.partition("   #")[0] for finding in root.findings("sender-cron")] == [
-        "sudoedit +1 /etc/cron.d/jobs",
+        "sensible-editor +1 /etc/cron.d/jobs",
         "crontab -u www-data -e",
     ]
     root.remove(SENDMAIL)

@@ -231,7 +231,7 @@ def test_a_configuration_that_will_not_use_the_file(
     assert done.returncode == 78
     assert f"msmtp-config: {RC}: line {line}: " in done.stderr
     assert words in done.stderr
-    assert f"  fix: sudoedit +{line} {RC}" in done.stderr
+    assert f"  fix: sensible-editor +{line} {RC}" in done.stderr
     assert "hidden" not in done.stdout + done.stderr
     assert stored(sandbox) is None
     forced = as_json(by_stdin(sandbox, "--force", "--json"))

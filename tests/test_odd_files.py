@@ -360,7 +360,7 @@ def test_account_that_would_not_use_the_password(box: Sandbox, fault: str) -> No
     # Without an `auth` of its own, the one with the inline password is off as well, which is not the point here.
     box.write(MSMTPRC, content if "auth" in content or fault == "no auth" else content + "auth on\n")
     remedy = check_refused(box, 78, f"{MSMTPRC}: line {line}", words)
-    assert remedy.startswith(f"sudoedit +{line} {MSMTPRC}")
+    assert remedy.startswith(f"sensible-editor +{line} {MSMTPRC}")
     done = configure(box, "--force")
     assert_stored(box, done)
     assert done.stderr.startswith(f"msmtp-config: warning: {MSMTPRC}: line {line}: {words}")

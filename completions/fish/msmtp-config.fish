@@ -11,12 +11,12 @@ set -l checks \
     config-two-secret-commands config-shadowed config-from-override config-from-header config-timeout \
     config-domain config-scram tls-off tls-unchecked tls-465-starttls tls-587-implicit tls-no-trust \
     tls-trust-file tls-trust-expired tls-client-pair tls-client-files tls-client-expired tls-key-mode \
-    aliases-unwired aliases-missing aliases-mode aliases-syntax aliases-root aliases-default aliases-loop \
-    aliases-empty aliases-target aliases-local aliases-in-a-row log-none log-not-writable log-owner log-mode \
-    log-rotation log-rotation-rights log-size sender-msmtp sender-sendmail sender-mta sender-cron sender-unit \
-    sender-mailto sender-helper apparmor-command apparmor-trust apparmor-log apparmor-no-new-privileges \
-    elsewhere-cloud elsewhere-config elsewhere-log elsewhere-history elsewhere-bounded delivery-failing \
-    delivery-stale delivery-failures delivery-unproven
+    aliases-unwired aliases-missing aliases-mode aliases-syntax aliases-root aliases-default \
+    aliases-placeholder aliases-loop aliases-empty aliases-target aliases-local aliases-in-a-row log-none \
+    log-not-writable log-owner log-mode log-rotation log-rotation-rights log-size sender-msmtp sender-sendmail \
+    sender-mta sender-cron sender-unit sender-mailto sender-helper apparmor-command apparmor-trust \
+    apparmor-log apparmor-no-new-privileges elsewhere-cloud elsewhere-config elsewhere-log elsewhere-history \
+    elsewhere-bounded delivery-failing delivery-stale delivery-failures delivery-unproven
 
 complete -c msmtp-config -f
 complete -c msmtp-config -n $main -a audit -d 'Find every reason why mail is unsafe or will not leave'

@@ -1,6 +1,7 @@
 """Checks of the group "Aliases": does mail to root and to the other local users find a way out."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from shlex import quote
 
 from msmtp_agent.aliases import dead_ends
@@ -8,8 +9,8 @@ from msmtp_agent.facts import AliasFile, Facts, NotApplicableError, known
 from msmtp_agent.host import ALIASES, MSMTPRC
 from msmtp_agent.model import FileKind
 
-from .check import ERROR, WARNING, Flaw, Group, edit, rights
-from .configuration import account_of
+from .check import ERROR, WARNING, Flaw, Group, complete, edit, rights
+from .configuration import PLACEHOLDER, account_of, put
 
 CHECKS = Group("Aliases")
 
@@ -31,7 +32,7 @@ def unwired(facts: Facts) -> Iterator[Flaw]:
     """
     account = account_of(facts)
     if not account.get("aliases"):
-        remedy = edit(MSMTPRC, account.line, f"aliases {ALIASES}")
+        remedy = put(account, "aliases", ALIASES)
         yield Flaw(MSMTPRC, "the default account has no `aliases`", f"`aliases {ALIASES}`", remedy, account.line)
 
 
@@ -45,9 +46,14 @@ def missing(facts: Facts) -> Iterator[Flaw]:
     Write the file: `root: ADDRESS` and `default: ADDRESS`.
     """
     file = _aliases(facts).file
-    if file.kind is not FileKind.REGULAR:
+    if not file.path.startswith("/"):
+        remedy = put(account_of(facts), "aliases", ALIASES)
+        yield Flaw(file.path, "is no absolute path, and leads elsewhere for every sender", ALIASES, remedy)
+    elif file.kind is not FileKind.REGULAR:
+        path = quote(file.path)
+        away = "" if file.kind is FileKind.MISSING else f"mv -T {path} {quote(file.path + '.off')} && "
         observed = "is missing" if file.kind is FileKind.MISSING else f"is {file.kind.value}"
-        remedy = f"printf 'root: %s\\ndefault: %s\\n' ADDRESS ADDRESS > {quote(file.path)}"
+        remedy = f"{away}sensible-editor {path}   # root: ADDRESS, and on a line of its own default: root"
         yield Flaw(file.path, observed, "a line `root: ADDRESS`", remedy)
 
 
@@ -92,7 +98,7 @@ def root(facts: Facts) -> Iterator[Flaw]:
     """
     aliases = _aliases(facts)
     if "root" not in aliases.names and "default" not in aliases.names:
-        remedy = f"echo 'root: ADDRESS' >> {quote(aliases.file.path)}"
+        remedy = f"sensible-editor {quote(aliases.file.path)}   # root: ADDRESS"
         yield Flaw(aliases.file.path, "has no `root` and no `default`", "a line `root: ADDRESS`", remedy)
 
 
@@ -107,8 +113,28 @@ def default(facts: Facts) -> Iterator[Flaw]:
     """
     aliases = _aliases(facts)
     if "default" not in aliases.names:
-        remedy = f"echo 'default: ADDRESS' >> {quote(aliases.file.path)}"
+        # The line feed in front: the last line may have none.
+        remedy = f"printf '\\ndefault: root\\n' >> {quote(aliases.file.path)}"
+        if "root" not in aliases.names:
+            remedy = f"sensible-editor {quote(aliases.file.path)}   # default: ADDRESS"
         yield Flaw(aliases.file.path, "has no `default`", "a line `default: ADDRESS`", remedy)
+
+
+@CHECKS("aliases-placeholder", ERROR, "aliases-syntax")
+def placeholder(facts: Facts) -> Iterator[Flaw]:
+    """An alias leads to an address from an example.
+
+    `admin@example.com` and its like belong to nobody (RFC 2606): a template was rolled out without its values, and the
+    mail is lost.
+
+    Put the real address there, and into the template.
+    """
+    aliases = _aliases(facts)
+    for name, values in aliases.names.items():
+        for value in values:
+            if "@" in value and PLACEHOLDER.search(value):
+                remedy = f"sensible-editor {quote(aliases.file.path)}   # {name}: ADDRESS"
+                yield Flaw(aliases.file.path, f"`{name}` leads to {value}, a placeholder", "the real address", remedy)
 
 
 @CHECKS("aliases-loop", ERROR, "aliases-syntax")
@@ -122,7 +148,7 @@ def loop(facts: Facts) -> Iterator[Flaw]:
     aliases = _aliases(facts)
     for name, ends in dead_ends(aliases.names).items():
         if ends is None:
-            remedy = f"sudoedit {quote(aliases.file.path)}   # {name}: ADDRESS"
+            remedy = f"sensible-editor {quote(aliases.file.path)}   # {name}: ADDRESS"
             yield Flaw(aliases.file.path, f"`{name}` leads in a circle", "an address at the end", remedy)
 
 
@@ -137,7 +163,7 @@ def empty(facts: Facts) -> Iterator[Flaw]:
     aliases = _aliases(facts)
     for name, values in aliases.names.items():
         if "" in values:
-            remedy = f"sudoedit {quote(aliases.file.path)}   # {name}: ADDRESS"
+            remedy = f"sensible-editor {quote(aliases.file.path)}   # {name}: ADDRESS"
             yield Flaw(aliases.file.path, f"`{name}` has an empty value", "an address", remedy)
 
 
@@ -153,7 +179,7 @@ def target(facts: Facts) -> Iterator[Flaw]:
     for name, values in aliases.names.items():
         for value in values:
             if value.lstrip('"')[:1] in ("|", "/"):
-                remedy = f"sudoedit {quote(aliases.file.path)}   # {name}: ADDRESS"
+                remedy = f"sensible-editor {quote(aliases.file.path)}   # {name}: ADDRESS"
                 kind = "a pipe" if value.lstrip('"')[:1] == "|" else "a file"
                 yield Flaw(aliases.file.path, f"`{name}` leads to {kind}", "an address", remedy)
 
@@ -170,7 +196,7 @@ def local_names(facts: Facts) -> Iterator[Flaw]:
     for name, ends in dead_ends(aliases.names).items():
         local = [end for end in ends or () if end.lstrip('"')[:1] not in ("|", "/")]
         if local:
-            remedy = f"sudoedit {quote(aliases.file.path)}   # {name}: ADDRESS"
+            remedy = f"sensible-editor {quote(aliases.file.path)}   # {name}: ADDRESS"
             observed = f"`{name}` leads to {', '.join(f'`{end}`' for end in local)}, which is no address"
             yield Flaw(aliases.file.path, observed, "an address", remedy)
 
@@ -184,8 +210,14 @@ def in_a_row(facts: Facts) -> Iterator[Flaw]:
 
     Make one alias for them, and name that.
     """
-    for mailto in known(facts.senders).mailto:
-        pairs = zip(mailto.recipients, mailto.recipients[1:], strict=False)
-        if any("@" not in first and "@" not in second for first, second in pairs):
-            observed = f"MAILTO names `{','.join(mailto.recipients)}`, of which msmtp looks up the first"
-            yield Flaw(mailto.path, observed, "one local name", edit(mailto.path, mailto.line), mailto.line)
+    senders = known(facts.senders)
+    found = [mailto for mailto in senders.mailto if _in_a_row(mailto.recipients)]
+    for mailto in found:
+        observed = f"MAILTO names `{','.join(mailto.recipients)}`, of which msmtp looks up the first"
+        yield Flaw(mailto.path, observed, "one local name", edit(mailto.path, mailto.line), mailto.line)
+    if not found:
+        complete(senders.left_out)
+
+
+def _in_a_row(recipients: tuple[str, ...]) -> bool:
+    return any("@" not in first and "@" not in second for first, second in pairwise(recipients))

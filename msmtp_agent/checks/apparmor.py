@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from shlex import quote
 
-from msmtp_agent.facts import AppArmor, CannotTellError, Facts, NotApplicableError, Refused, known
+from msmtp_agent.facts import AppArmor, Facts, NotApplicableError, Refused, known
 from msmtp_agent.host import MSMTPRC, SECRET
 from msmtp_agent.readiness import WANTED
 
-from .check import ERROR, INFO, WARNING, Flaw, Group, edit
+from .check import ERROR, INFO, WARNING, Flaw, Group, complete, edit
 from .configuration import account_of
 
 CHECKS = Group("AppArmor")
@@ -43,7 +43,7 @@ def _mend(refused: Refused, rule: str) -> str:
     """The command that opens the profile where no local addition helps."""
     path, line = refused.mend or (_PROFILE, 1)
     what = "take the `deny` away" if refused.deny else f"inside the braces: {rule}"
-    return f"sudoedit +{line} {path} && {_LOAD}   # {what}"
+    return f"sensible-editor +{line} {quote(path)} && {_LOAD}   # {what}"
 
 
 def _allow(refused: Refused, permissions: str) -> str:
@@ -160,5 +160,5 @@ def no_new_privileges(facts: Facts) -> Iterator[Flaw]:
             f"systemctl edit {quote(unit.name)}   # {hint}",
             severity=INFO if unit.may else ERROR,
         )
-    if not found and senders.units_left_out:
-        raise CannotTellError(senders.units_left_out[0], "was not read")
+    if not found:
+        complete(senders.units_left_out)

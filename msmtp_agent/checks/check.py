@@ -5,7 +5,7 @@ from inspect import cleandoc
 from shlex import quote
 from typing import NamedTuple
 
-from msmtp_agent.facts import Facts
+from msmtp_agent.facts import CannotTellError, Facts
 from msmtp_agent.model import Finding, Severity
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -78,4 +78,10 @@ def rights(path: str, mode: str = "0600") -> str:
 
 def edit(path: str, line: int, hint: str = "") -> str:
     """The remedy for a line of a file."""
-    return f"sudoedit +{line} {quote(path)}" + (f"   # {hint}" if hint else "")
+    return f"sensible-editor +{line} {quote(path)}" + (f"   # {hint}" if hint else "")
+
+
+def complete(left_out: tuple[str, ...]) -> None:
+    """Raise CannotTellError where something was left out, and nothing was found in the rest."""
+    if left_out:
+        raise CannotTellError(left_out[0], "was not read" + (f", and {len(left_out) - 1} more" if left_out[1:] else ""))

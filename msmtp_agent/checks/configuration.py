@@ -13,7 +13,7 @@ from .check import ERROR, INFO, WARNING, Flaw, Group, edit, rights
 
 CHECKS = Group("Configuration")
 # RFC 2606, and what examples and templates write in the place of a name.
-_PLACEHOLDER = re.compile(
+PLACEHOLDER = re.compile(
     r"(?i:(^|[@.])example\.(com|net|org)$|\.(example|invalid)$|\byour[-_]?domain\b|\byour[-_](e?mail|verified[-_]domain)\b"
     r"|\bchange[-_]?me\b)|\bYOUR_[A-Z_]+\b"
 )
@@ -25,6 +25,12 @@ def account_of(facts: Facts) -> Account:
     if account is None:
         raise NotApplicableError("there is no default account")
     return account
+
+
+def put(account: Account, command: str, argument: str) -> str:
+    """The remedy that gives a setting this argument: on its line, or below the account's where it has none."""
+    add = "" if command in account.settings else "add below: "
+    return edit(MSMTPRC, account.line_of(command), f"{add}{command} {argument}")
 
 
 def _access(facts: Facts) -> Access:
@@ -42,7 +48,10 @@ def missing(facts: Facts) -> Iterator[Flaw]:
     """
     if _access(facts).file.kind is FileKind.MISSING:
         yield Flaw(
-            MSMTPRC, "is missing", "msmtp's configuration", f"install -m 0600 /dev/null {MSMTPRC} && sudoedit {MSMTPRC}"
+            MSMTPRC,
+            "is missing",
+            "msmtp's configuration",
+            f"install -m 0600 /dev/null {MSMTPRC} && sensible-editor {MSMTPRC}",
         )
 
 
@@ -164,7 +173,7 @@ def default_account(facts: Facts) -> Iterator[Flaw]:
         line = configuration.fault.line if configuration.fault else 0
         yield Flaw(MSMTPRC, "defines the account default a second time", "one", edit(MSMTPRC, line), line)
     elif configuration.account is None:
-        remedy = f"sudoedit {MSMTPRC}   # account default : NAME"
+        remedy = f"sensible-editor {MSMTPRC}   # account default : NAME"
         yield Flaw(MSMTPRC, "has no default account", "`account default`, or `account default : NAME`", remedy)
 
 
@@ -182,7 +191,7 @@ def incomplete(facts: Facts) -> Iterator[Flaw]:
     wanted = ("host", "from") if account.method in WITHOUT_PASSWORD else ("host", "from", "user")
     for command in wanted:
         if not (account.get(command) or instead.get(command)):
-            remedy = edit(MSMTPRC, account.line, f"add: {command} ...")
+            remedy = put(account, command, "...")
             yield Flaw(
                 MSMTPRC, f"the default account has no `{command}`", f"a line `{command} ...`", remedy, account.line
             )
@@ -199,10 +208,10 @@ def placeholder(facts: Facts) -> Iterator[Flaw]:
     """
     account = account_of(facts)
     for command in ("host", "from", "user"):
-        if _PLACEHOLDER.search(account.get(command)):
+        if PLACEHOLDER.search(account.get(command)):
             line = account.line_of(command)
             observed = f"`{command}` is {account.get(command)}, a placeholder"
-            yield Flaw(MSMTPRC, observed, "the real name", edit(MSMTPRC, line, f"{command} ..."), line)
+            yield Flaw(MSMTPRC, observed, "the real name", put(account, command, "..."), line)
 
 
 @CHECKS("config-inline-password", WARNING, "config-default-account")
@@ -237,7 +246,8 @@ def secret_command(facts: Facts) -> Iterator[Flaw]:
         line = account.line_of("passwordeval")
         observed = "`passwordeval` is another command" if command else "the default account has no `passwordeval`"
         severity = WARNING if command else ERROR
-        yield Flaw(MSMTPRC, observed, f"`{WANTED}`", edit(MSMTPRC, line, WANTED), line, severity)
+        remedy = put(account, *WANTED.split(" ", 1))
+        yield Flaw(MSMTPRC, observed, f"`{WANTED}`", remedy, line, severity)
 
 
 @CHECKS("config-two-secret-commands", WARNING, "config-default-account")

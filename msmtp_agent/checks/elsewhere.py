@@ -19,15 +19,16 @@ def _elsewhere(facts: Facts) -> Elsewhere:
     return elsewhere
 
 
-def _copies(facts: Facts, search: Search, place: str) -> Iterator[FileFacts]:
+def _copies(facts: Facts, search: Search, place: str) -> list[FileFacts]:
     """The files that hold the secret; copies beside the secret file are judged by checks of their own.
 
     Raises CannotTellError when there are none, but not everything was searched.
     """
     judged = set() if isinstance(facts.strays, Unknown) else {stray.file.path for stray in facts.strays}
-    if not search.copies and search.left_out:
+    copies = [copy for copy in search.copies if copy.path not in judged]
+    if not copies and search.left_out:
         raise CannotTellError(place, f"not searched: {', '.join(search.left_out)}")
-    return (copy for copy in search.copies if copy.path not in judged)
+    return copies
 
 
 @CHECKS("elsewhere-cloud", ERROR)
@@ -84,7 +85,7 @@ def history(facts: Facts) -> Iterator[Flaw]:
     or hand it over on standard input.
     """
     for copy in _copies(facts, _elsewhere(facts).history, "/root"):
-        remedy = f"sudoedit {quote(copy.path)} && {_NEW}"
+        remedy = f"sensible-editor {quote(copy.path)} && {_NEW}"
         yield Flaw(copy.path, f"holds the secret, {copy.rights}", "no password in a history", remedy)
 
 
@@ -94,7 +95,8 @@ def bounded(facts: Facts) -> Iterator[Flaw]:
 
     Of a file larger than 8 MiB the first and the last 4 MiB are searched, of a packed one the first 8 MiB of what it
     unpacks to: a journal has up to 4 GiB, and an audit is to end soon. Holes do not count, and are not searched. What
-    stands in between was not looked at.
+    stands in between was not looked at. The files of the journal are searched so, too, and not named here, because they
+    are large on every host: `journalctl --grep` searches all of them.
 
     Nothing has to be done. The remedy searches every byte of the first one's directory for what stands in the secret
     file, and prints the names of the files that hold it; packed ones have to be unpacked for that.

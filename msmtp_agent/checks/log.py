@@ -8,7 +8,7 @@ from msmtp_agent.host import MSMTPRC
 from msmtp_agent.model import FileKind
 
 from .check import ERROR, INFO, WARNING, Flaw, Group, edit
-from .configuration import account_of
+from .configuration import account_of, put
 
 CHECKS = Group("Log")
 # An entry has some 250 bytes: 40,000 mails. A host's system mail does not come to that in years; a loop does in a week.
@@ -92,8 +92,7 @@ def not_writable(facts: Facts) -> Iterator[Flaw]:
         remedy = f"mv -T {path} {path}.d"
         yield Flaw(log.file.path, "is a directory", "a regular file", remedy, severity=WARNING)
     elif kind not in (FileKind.REGULAR, FileKind.MISSING):
-        line = account_of(facts).line_of("logfile")
-        remedy = edit(MSMTPRC, line, "logfile /var/log/msmtp.log")
+        remedy = put(account_of(facts), "logfile", "/var/log/msmtp.log")
         yield Flaw(log.file.path, f"is {kind.value}", "a regular file", remedy, severity=WARNING)
     elif known(log.immutable):
         seen = "must not be changed (`chattr +i` or `+a`): msmtp cannot write it, or logrotate cannot rotate it"

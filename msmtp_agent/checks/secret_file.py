@@ -53,8 +53,8 @@ def kind(facts: Facts) -> Iterator[Flaw]:
         raise NotApplicableError("there is no secret file")
     if file.kind is not FileKind.REGULAR:
         target = f" to {file.target}" if file.target else ""
-        away = "rmdir" if file.kind is FileKind.DIRECTORY else "rm"
-        yield Flaw(SECRET, f"is {file.kind.value}{target}", "a regular file", f"{away} {SECRET} && msmtp-config")
+        away = f"mv -T {SECRET} {SECRET}.off" if file.kind is FileKind.DIRECTORY else f"rm {SECRET}"
+        yield Flaw(SECRET, f"is {file.kind.value}{target}", "a regular file", f"{away} && msmtp-config")
 
 
 @CHECKS("secret-links", ERROR, "secret-type")

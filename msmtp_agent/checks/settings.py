@@ -9,7 +9,7 @@ from msmtp_agent.host import MSMTPRC
 from msmtp_agent.model import FileKind
 
 from .check import ERROR, INFO, WARNING, Flaw, Group, edit
-from .configuration import account_of
+from .configuration import account_of, put
 
 CHECKS = Group("Settings")
 # They refuse a From: that is not the account's (their documentation, 2026-11-22).
@@ -68,7 +68,7 @@ def from_override(facts: Facts) -> Iterator[Flaw]:
     version = _msmtp_version(facts)
     if (1, 8, 20) <= version <= (1, 8, 23):
         observed = f"`allow_from_override off` (line {setting.line}) is lost by msmtp {'.'.join(map(str, version))}"
-        remedy = edit(MSMTPRC, account.line, "add behind it: allow_from_override off")
+        remedy = edit(MSMTPRC, account.line, "add below: allow_from_override off")
         yield Flaw(MSMTPRC, observed, "the line in the default account itself", remedy, account.line)
 
 
@@ -83,10 +83,10 @@ def from_header(facts: Facts) -> Iterator[Flaw]:
     Add `set_from_header on` to the account.
     """
     account = account_of(facts)
-    if _CHECK_FROM.match(account.get("host")) and account.get("set_from_header") != "on":
+    if _CHECK_FROM.match(account.get("host").lower()) and account.get("set_from_header") != "on":
         line = account.line_of("set_from_header")
         observed = f"{account.get('host')} refuses a From: of others, and `set_from_header` is not on"
-        yield Flaw(MSMTPRC, observed, "`set_from_header on`", edit(MSMTPRC, line, "set_from_header on"), line)
+        yield Flaw(MSMTPRC, observed, "`set_from_header on`", put(account, "set_from_header", "on"), line)
 
 
 @CHECKS("config-timeout", WARNING, "config-default-account")
@@ -101,7 +101,7 @@ def timeout(facts: Facts) -> Iterator[Flaw]:
     account = account_of(facts)
     if account.get("timeout") in ("", "off"):
         line = account.line_of("timeout")
-        yield Flaw(MSMTPRC, "`timeout` is not set", "`timeout 60`", edit(MSMTPRC, line, "timeout 60"), line)
+        yield Flaw(MSMTPRC, "`timeout` is not set", "`timeout 60`", put(account, "timeout", "60"), line)
 
 
 @CHECKS("config-domain", ERROR, "config-default-account")
@@ -116,7 +116,7 @@ def domain(facts: Facts) -> Iterator[Flaw]:
     if account.get("host").lower() in _REFUSE_LOCALHOST and account.get("domain") in ("", "localhost"):
         line = account.line_of("domain")
         observed = f"`domain` is not set, and {account.get('host')} refuses `EHLO localhost`"
-        yield Flaw(MSMTPRC, observed, "`domain %C`", edit(MSMTPRC, line, "domain %C"), line)
+        yield Flaw(MSMTPRC, observed, "`domain %C`", put(account, "domain", "%C"), line)
 
 
 @CHECKS("config-scram", INFO, "config-default-account")

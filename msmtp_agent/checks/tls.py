@@ -11,7 +11,7 @@ from msmtp_agent.msmtprc import Account, refusal
 from msmtp_agent.readiness import WITHOUT_PASSWORD, is_loopback
 
 from .check import ERROR, WARNING, Flaw, Group, edit, rights
-from .configuration import account_of
+from .configuration import account_of, put
 
 CHECKS = Group("TLS")
 _DAY = 86_400  # seconds
@@ -46,7 +46,7 @@ def off(facts: Facts) -> Iterator[Flaw]:
         return
     line = account.line_of("tls")
     observed = f"the password would cross the network to {account.get('host')} in clear text (`tls off`)"
-    yield Flaw(MSMTPRC, observed, "`tls on`", edit(MSMTPRC, line, "tls on"), line)
+    yield Flaw(MSMTPRC, observed, "`tls on`", put(account, "tls", "on"), line)
 
 
 @CHECKS("tls-unchecked", ERROR, "config-default-account")
@@ -84,7 +84,7 @@ def submissions_with_starttls(facts: Facts) -> Iterator[Flaw]:
     account = _encrypted(facts)
     if account.port == 465 and account.get("tls_starttls") != "off":
         line = account.line_of("tls_starttls") if account.get("tls_starttls") else account.line_of("port")
-        remedy = edit(MSMTPRC, line, "tls_starttls off")
+        remedy = put(account, "tls_starttls", "off")
         yield Flaw(MSMTPRC, "port 465 with STARTTLS", "`tls_starttls off`", remedy, line)
 
 
@@ -170,9 +170,7 @@ def client_pair(facts: Facts) -> Iterator[Flaw]:
     if len(present) == 1:
         other = "tls_key_file" if present == ["tls_cert_file"] else "tls_cert_file"
         line = account.line_of(present[0])
-        yield Flaw(
-            MSMTPRC, f"`{present[0]}` without `{other}`", "both, or none", edit(MSMTPRC, line, f"{other} ..."), line
-        )
+        yield Flaw(MSMTPRC, f"`{present[0]}` without `{other}`", "both, or none", put(account, other, "..."), line)
 
 
 @CHECKS("tls-client-files", ERROR, "tls-client-pair")

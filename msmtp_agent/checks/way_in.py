@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Mapping
 from shlex import quote
 
-from msmtp_agent.facts import Access, CannotTellError, Facts, NotApplicableError, Programs, Sender, known
+from msmtp_agent.facts import Access, Facts, NotApplicableError, Programs, Sender, known
 from msmtp_agent.host import MSMTPRC
 from msmtp_agent.model import FileFacts, FileKind
 from msmtp_agent.readiness import WITHOUT_PASSWORD, reads_secret_file
 
-from .check import ERROR, INFO, WARNING, Flaw, Group, edit
+from .check import ERROR, INFO, WARNING, Flaw, Group, complete, edit, rights
 
 CHECKS = Group("Way in")
 _MSMTP = "/usr/bin/msmtp"
 _SENDMAIL = "/usr/sbin/sendmail"
 _SPOOL = "/var/spool/cron/"
+_INSTALL = "apt-get install --reinstall msmtp msmtp-mta"
 
 
 def _programs(facts: Facts) -> Programs:
@@ -32,7 +33,9 @@ def msmtp(facts: Facts) -> Iterator[Flaw]:
     """
     file = _programs(facts).msmtp
     if file.kind is not FileKind.REGULAR:
-        yield Flaw(_MSMTP, f"is {file.kind.value}", "the program", "apt-get install msmtp msmtp-mta")
+        yield Flaw(_MSMTP, f"is {file.kind.value}", "the program", _INSTALL)
+    elif file.mode & 0o111 != 0o111:
+        yield Flaw(_MSMTP, f"is {file.rights}: not everybody may run it", "0755 root:root", rights(_MSMTP, "0755"))
 
 
 @CHECKS("sender-sendmail", ERROR, "sender-msmtp")
@@ -98,7 +101,7 @@ def cron(facts: Facts) -> Iterator[Flaw]:
             expected = 'MAILTO="", or jobs of somebody who can send'
             yield Flaw(sender.path, observed, expected, _crontab(sender), sender.line)
     if not found:
-        _complete(senders.left_out)
+        complete(senders.left_out)
 
 
 @CHECKS("sender-unit", WARNING, "sender-msmtp")
@@ -126,7 +129,7 @@ def unit(facts: Facts) -> Iterator[Flaw]:
                 severity=INFO if service.may else WARNING,
             )
     if not found:
-        _complete(senders.units_left_out)
+        complete(senders.units_left_out)
 
 
 @CHECKS("sender-mailto", ERROR)
@@ -138,12 +141,13 @@ def mailto(facts: Facts) -> Iterator[Flaw]:
 
     Put commas between the recipients, or name an alias.
     """
-    for setting in known(facts.senders).mailto:
-        if setting.refused:
-            remedy = edit(setting.path, setting.line, 'MAILTO="root"')
-            yield Flaw(
-                setting.path, "cron refuses this MAILTO", "names without blanks between them", remedy, setting.line
-            )
+    senders = known(facts.senders)
+    refused = [setting for setting in senders.mailto if setting.refused]
+    for setting in refused:
+        remedy = edit(setting.path, setting.line, 'MAILTO="root"')
+        yield Flaw(setting.path, "cron refuses this MAILTO", "names without blanks between them", remedy, setting.line)
+    if not refused:
+        complete(senders.left_out)
 
 
 @CHECKS("sender-helper", WARNING)
@@ -199,9 +203,3 @@ def _crontab(sender: Sender) -> str:
     if sender.path.startswith(_SPOOL):
         return f"crontab -u {quote(sender.user)} -e   # {hint}"
     return edit(sender.path, sender.line, hint)
-
-
-def _complete(left_out: tuple[str, ...]) -> None:
-    """Raise CannotTellError where something was left out."""
-    if left_out:
-        raise CannotTellError(left_out[0], "was not read" + (f", and {len(left_out) - 1} more" if left_out[1:] else ""))

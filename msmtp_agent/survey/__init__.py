@@ -35,7 +35,6 @@ def survey(host: Host, now: float) -> Facts:
         files = (files, files, files)
     return Facts(
         root=host.root or "/",
-        live=host.live,
         now=now,
         secret=secret,
         configuration=config,

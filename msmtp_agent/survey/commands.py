@@ -45,12 +45,12 @@ def _programs(words: list[str]) -> Iterator[str]:
     for word in words:
         if redirected:  # the file of a redirection
             redirected = False
-        elif set(word) <= set("<>&|;()"):
+        elif word and set(word) <= set("<>&|;()"):
             redirected = word[0] in "<>"
             first = first if redirected else True
         elif first and not _ASSIGNMENT.match(word) and word not in _LEADING:
             first = False
-            if word not in _OWN and not _UNTOLD.search(word):
+            if word and word not in _OWN and not _UNTOLD.search(word):
                 yield word
 
 

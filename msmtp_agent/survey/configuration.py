@@ -30,10 +30,21 @@ def gather(host: Host) -> Configuration:
     return Configuration(access, fault, accounts.get("default"), own, own_fault, shadow.line if shadow else 0)
 
 
+def path_of(host: Host, account: Account, command: str) -> str:
+    """The path that a setting of the account names, when root sends.
+
+    Empty where it is not set, and for a relative one: where that leads depends on the directory of whoever sends.
+    """
+    path = account.get(command)
+    if path.startswith("~"):  # msmtp puts the home in its place, whatever follows
+        path = host.home() + path[1:]
+    return path if path.startswith("/") else ""
+
+
 def _read(host: Host, path: str) -> tuple[FileFacts, bytes]:
     facts, content = host.read(path, _LIMIT + 1)
     if len(content) > _LIMIT:
-        raise InputOutputError(path, f"holds more than {_LIMIT} bytes", remedy=f"ls -l {path}")
+        raise InputOutputError(path, f"holds more than {_LIMIT} bytes")
     return facts, content
 
 

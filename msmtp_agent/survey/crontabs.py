@@ -1,5 +1,6 @@
 """What cron would mail, read from a crontab as Debian's cron reads it: whose jobs, and to whom."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ _QUOTES = "'\""
 _LONGEST = 1000  # characters of a line: cron knows no longer setting or command
 # The recipients that cron passes on; with any other character, a blank among them, it sends nothing ("UNSAFE MAIL").
 _SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+# One command that gives all of its output to a file: it mails nothing. Of several, another one may.
+_SILENT = re.compile(r"[^;|&<>]*>{1,2}\s*[^\s;|&<>]+\s+2>\s*(&1|/dev/null)\s*")
 _SAFE_LATER = _SAFE | frozenset("@!:%-.,_+=/")
 
 
@@ -40,8 +43,8 @@ def parse(path: str, content: bytes, owner: str = "") -> Crontab:
             if setting[0] == "MAILTO":
                 mailto = _mailto(path, number, setting[1])
             continue
-        user = _user(line, owner)
-        if not user:
+        user, command = _job(line, owner)
+        if not user or _SILENT.fullmatch(command):
             continue
         if mailto is not None and (not settings or settings[-1] is not mailto):
             settings.append(mailto)
@@ -81,10 +84,12 @@ def _mailto(path: str, number: int, value: str) -> MailTo:
     return MailTo(path, number, tuple(name for name in value.split(",") if name))
 
 
-def _user(line: str, owner: str) -> str:
-    """The user of a job: time (five fields, or `@daily` and the like), user where it has no owner, command."""
+def _job(line: str, owner: str) -> tuple[str, str]:
+    """User and command of a job: time (five fields, or `@daily` and the like), user where it has no owner, command."""
     times = 1 if line[0] == "@" else 5
-    fields = line.split(None, times + 1)
+    fields = line.split(None, times)
+    command = fields[times] if len(fields) > times else ""
     if owner:
-        return owner if len(fields) > times else ""
-    return fields[times] if len(fields) > times + 1 else ""
+        return (owner if command else ""), command
+    user, _, command = command.partition(" ") if " " in command else command.partition("\t")
+    return (user if command.strip() else ""), command

@@ -16,7 +16,8 @@ _ESCAPE = re.compile(r"([0-7]{1,3})|x([0-9a-fA-F]{1,2})|d([0-9]{1,3})|(.)", re.D
 _CLASS = re.compile(r"\[(\^?)((?:\\.|[^\]\\])+)\]", re.DOTALL)
 _LETTERS = {"a": "\a", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _DEEPEST = 50  # braces in braces and variables in variables: the parser's own bound for braces
-_MOST_STEPS = 1_000_000  # of all matches together: the rules that Debian ships need some hundreds
+_MOST_STEPS = 1_000_000  # of all matches together: the rules that Debian ships need some thousands
+_LONGEST = 4096  # bytes of a pattern: no path is longer
 
 
 class TooMuchError(Exception):
@@ -75,10 +76,13 @@ class Globs:
 
     def match(self, pattern: str, path: str) -> bool:
         """Whether the pattern is for this path. A malformed one is for none. Raises TooMuchError."""
+        self._count(1)
         special = _SPECIAL.search(pattern)
         if special is None:
             return pattern == path
-        if not path.startswith(self._heads(pattern, special.start())):
+        heads = self._heads(pattern, special.start())
+        self._count(len(heads))
+        if not path.startswith(heads):
             return False
         nodes = self._compiled.get(pattern)
         if nodes is None:
@@ -111,6 +115,8 @@ class Globs:
             raise TooMuchError
 
     def _compile(self, pattern: str, depth: int) -> list[_Node]:
+        if len(pattern) > _LONGEST:  # working it out would take time that grows with the square of it
+            raise TooMuchError
         self._count(len(pattern))
         if depth > _DEEPEST:
             raise _BadPatternError
@@ -151,6 +157,7 @@ class Globs:
             found = _CLASS.match(pattern, position)
             if found is None:
                 raise _BadPatternError
+            self._count(0x100 * found[2].count("-"))  # as many characters as a range may have
             nodes.append(_One(_members(found[2]) | ({"\0"} if found[1] else set()), among=not found[1]))
             return found.end()
         elif character == "@" and (variable := _VARIABLE.match(pattern, position)):

@@ -20,6 +20,7 @@ _MOST_UNPACKED = 2 << 20  # bytes that a compressed log may have: it has no end 
 _MOST_MEMORY = 80 << 20  # bytes that decompressing may take: `xz -9` wants 65 MiB
 _MOST_BYTES, _MOST_FILES = 4 << 20, 60  # of all predecessors
 _TIMED = 200  # failures whose time is read each, to tell the year of older ones; of those behind them every 100th
+_LONGEST_CODE = 20  # characters: `EX_UNAVAILABLE` is msmtp's longest
 _COMPRESSED = r"(?:\.(gz|bz2|xz|lzma|zst|lz4|lzo|Z|zip))?"
 _UNPACKED = ("gz", "bz2", "xz", "lzma")
 
@@ -41,8 +42,8 @@ def gather(host: Host, account: Account | None, now: float, stored: float | None
         path=path,
         last_success=min(last_success, now) if last_success is not None else None,
         failures=tuple(attempts.failures.most_common()),
-        failed_in_a_row=attempts.failures.total(),
-        attempts=attempts.failures.total() + attempts.succeeded,
+        failed_in_a_row=attempts.failed,
+        attempts=attempts.failed + attempts.succeeded,
         since=attempts.oldest,
         dated=attempts.dated,
         proven=_proven(attempts, stored) if uses_secret and stored is not None else None,
@@ -69,8 +70,9 @@ def _read_all(host: Host, path: str, attempts: "_Attempts", time_format: str) ->
             return
         try:
             if packing:
-                read += _MOST_UNPACKED
+                read += _MOST_UNPACKED  # what fails may have cost as much
                 content, modified = _unpacked(host, name, packing)
+                read += len(content) - _MOST_UNPACKED
                 attempts.count(content, Clock(time_format, newest=attempts.limit(modified), live=host.live))
             else:
                 read += _read_end(host, name, attempts, time_format)
@@ -179,6 +181,7 @@ class _Attempts:
 
     def __init__(self, account: Account) -> None:
         self.failures: Counter[str] = Counter()
+        self.failed = 0
         self.succeeded = False
         self.oldest: float | None = None
         self.dated = True
@@ -214,16 +217,16 @@ class _Attempts:
 
     def _add(self, text: bytes, entry: bytes, clock: Clock) -> None:
         code = entry.rpartition(b" exitcode=")[2].decode("ascii", "replace")
-        if not (code.startswith("EX_") and code[3:].isalpha()):
+        if not (code.startswith("EX_") and code[3:].isalpha() and len(code) <= _LONGEST_CODE):
             return
         self.succeeded = code == "EX_OK"
-        failed = self.failures.total()
-        if self.succeeded or failed < _TIMED or failed % 100 == 0:
+        if self.succeeded or self.failed < _TIMED or self.failed % 100 == 0:
             self.oldest = clock.read(text)
             self.dated = self.oldest is not None
         if not self.succeeded and not self.left_out:
             status = _status(entry)
             self.failures[f"{code} smtpstatus={status}" if status else code] += 1
+            self.failed += 1
 
 
 def _status(entry: bytes) -> str:

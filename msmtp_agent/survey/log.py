@@ -8,9 +8,10 @@ from msmtp_agent.host import Host
 from msmtp_agent.model import FileFacts, FileKind
 from msmtp_agent.msmtprc import Account
 
-from . import rotation
+from . import configuration, rotation
 
 _LOGROTATE = "/usr/sbin/logrotate"
+_MOST_LINKS = 40  # as the kernel
 
 
 def gather(host: Host, account: Account | None) -> Log | None:
@@ -31,16 +32,17 @@ def gather(host: Host, account: Account | None) -> Log | None:
 
 def path_of(host: Host, account: Account | None) -> str | None:
     """The path of the account's log; None without one (`logfile -` is standard output)."""
-    path = account.get("logfile") if account else ""
-    if path.startswith("~/"):
-        path = host.home() + path[1:]
-    return path if path.startswith("/") and "\0" not in path else None
+    return (configuration.path_of(host, account, "logfile") or None) if account else None
 
 
 def resolved(host: Host, path: str) -> str:
-    """Where a link at `path` leads: logrotate does not follow links, so that is what a rule has to name."""
-    target = host.inspect(path).target
-    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path
+    """Where links at `path` lead: logrotate does not follow links, so that is what a rule has to name."""
+    for _ in range(_MOST_LINKS):
+        target = host.inspect(path).target
+        if not target:
+            break
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    return path
 
 
 def _immutable(host: Host, path: str) -> bool | Unknown:

@@ -1,6 +1,7 @@
 """Read an AppArmor profile with what it includes, and ask what it allows: file rules alone (apparmor.d(5))."""
 
 import re
+from itertools import takewhile
 from typing import NamedTuple
 
 from msmtp_agent.errors import InputOutputError
@@ -13,7 +14,7 @@ BASE = "/etc/apparmor.d"
 _MOST_BYTES = 1 << 20  # of all files together; Debian's come to 60,000
 _MOST_FILES = 200
 _MOST_WORDS = 200_000
-_DEEPEST = 16  # includes in includes
+_DEEPEST = 16  # includes in includes, and blocks in blocks
 _TOKEN = re.compile(
     r"""\#?include\b[ \t]*(?:if[ \t]+exists[ \t]+)?(?:<(?P<magic>[^>\n]{1,500})>|"(?P<absolute>/[^"\n]{0,500})")
     |\#[^\n]*
@@ -23,7 +24,7 @@ _TOKEN = re.compile(
 )
 _VALUE = re.compile(r'"(?:\\.|[^"\\])*"|#.*|(?:\\.|[^\s\\])+')
 _PERMISSIONS = re.compile(r"[rwalkmxpcui]+", re.IGNORECASE)
-_FLAGS = re.compile(r"(?:flags\s*=\s*)?\(([^)]*)\)")
+_FLAGS = re.compile(r"(?:flags\s*=\s*)?\(([^()]*)\)")  # up to a bracket of either kind, or many of one cost hours
 _QUALIFIERS = ("audit", "allow", "deny", "owner", "quiet", "file")
 _PATTERNS = ("/", "@", '"', "{")  # how the path of a rule begins
 _NO_INCLUDE = re.compile(r"^\.|~$|\.(dpkg-(new|old|dist|bak|remove)|pac(save|new)|rpm(new|save)|orig|rej)$")
@@ -144,7 +145,7 @@ class Policy:
             raise self._too_much() from None
 
     def _too_much(self) -> InputOutputError:
-        return InputOutputError(self._path, "has more rules than are read here", remedy=f"less {self._path}")
+        return InputOutputError(self._path, "has more rules than are read here")
 
     # --- reading
 
@@ -224,13 +225,15 @@ class Policy:
     def _open(self, header: list[str], place: Place) -> None:
         """Begin a profile, a child profile, or a block of rules with common qualifiers."""
         outer = self._blocks[-1]
+        if len(self._blocks) > _DEEPEST:
+            raise self._too_much()
         flags = _FLAGS.search(" ".join(header))
         words = _FLAGS.sub("", " ".join(header)).split()
         if words[:1] in (["profile"], ["hat"]):
             words = words[1:]
         elif not words or not (words[0].startswith("^") or words[0].startswith(_PATTERNS)):
             if words[:1] in (["if"], ["else"]):
-                raise InputOutputError(place.path, "has rules with conditions", remedy=f"less {place.path}")
+                raise InputOutputError(place.path, "has rules with conditions")
             self._blocks.append(_Block(outer.profile, (*outer.qualifiers, *words)))
             return
         name = _bare(words[0].removeprefix("^")) if words else ""
@@ -248,13 +251,11 @@ class Policy:
         block = self._blocks[-1]
         if block.profile is None:
             return
-        qualifiers = set(block.qualifiers)
-        priority = 0
-        while words and (words[0] in _QUALIFIERS or words[0].startswith("priority=")):
-            word = words.pop(0)
-            number = word.partition("=")[2]
-            priority = int(number) if re.fullmatch(r"[+-]?\d{1,4}", number) else priority
-            qualifiers.add(word)
+        leading = list(takewhile(lambda word: word in _QUALIFIERS or word.startswith("priority="), words))
+        words = words[len(leading) :]
+        qualifiers = {*block.qualifiers, *leading}
+        numbers = [word[9:] for word in leading if re.fullmatch(r"priority=[+-]?\d{1,4}", word)]
+        priority = int(numbers[-1]) if numbers else 0
         if words == ["all"] or (not words and "file" in qualifiers):
             words = ["/**", "rwlkmix"]
         target = words[words.index("->") + 1 :] if "->" in words else []

@@ -13,7 +13,6 @@ SENDMAIL = "/usr/sbin/sendmail"
 _STATUS = "/var/lib/dpkg/status"
 _MOST_STATUS = 32 << 20  # bytes; 3,000 packages have 4 MiB
 _MOST_PROGRAM = 1 << 20  # bytes of a sendmail that is no link; msmtp has 0.15 MiB
-_MOST_LINKS = 40  # as the kernel
 _BEFORE_US = ("/usr/local/sbin/msmtp-config", "/usr/local/bin/msmtp-config")
 
 
@@ -33,9 +32,11 @@ def gather(host: Host) -> Programs:
 def installed(host: Host, names: Iterable[str]) -> Mapping[str, str] | Unknown:
     """The versions of those packages that are installed, by name."""
     try:
-        facts, content = host.read(_STATUS, _MOST_STATUS, follow=True)
+        facts, content = host.read(_STATUS, _MOST_STATUS + 1, follow=True)
     except InputOutputError as error:
         return Unknown(error.subject, error.observed)
+    if len(content) > _MOST_STATUS:
+        return Unknown(_STATUS, f"holds more than {_MOST_STATUS >> 20} MiB")
     if facts.kind is not FileKind.REGULAR:
         return Unknown(_STATUS, f"is {facts.kind.value}")
     versions = {}
@@ -59,12 +60,7 @@ def _field(stanza: bytes, name: bytes) -> str:
 
 def _sendmail(host: Host) -> tuple[str, bool]:
     """The path at the end of all links, and whether msmtp stands there: by its name, as a copy, or in a script."""
-    path = SENDMAIL
-    for _ in range(_MOST_LINKS):
-        facts = host.inspect(path)
-        if facts.kind is not FileKind.SYMLINK:
-            break
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), facts.target))
+    path = host.resolve(SENDMAIL)
     if posixpath.basename(path) == "msmtp":
         return path, True
     return path, b"msmtp" in host.read(SENDMAIL, _MOST_PROGRAM, follow=True)[1]
@@ -74,4 +70,6 @@ def _shell_script(host: Host, path: str) -> FileFacts | None:
     """The program at this path if it is a shell's: this program, installed there by pip, is Python's."""
     facts, content = host.read(path, 128, follow=True)
     first = content.partition(b"\n")[0]
-    return facts if facts.mode & 0o111 and first.startswith(b"#!") and first.rstrip().endswith(b"sh") else None
+    interpreter = [word.rpartition(b"/")[2] for word in first[2:].split()[:2]]  # `/bin/bash -e`, `/usr/bin/env sh`
+    shell = first.startswith(b"#!") and any(name.endswith(b"sh") for name in interpreter)
+    return facts if facts.mode & 0o111 and shell else None

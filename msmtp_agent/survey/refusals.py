@@ -6,6 +6,7 @@ from msmtp_agent.model import FileKind
 from msmtp_agent.msmtprc import Account
 
 from . import commands
+from .configuration import path_of
 from .profile import BASE, Place, Policy, Profile, Rule
 from .trust import SYSTEM_TRUST
 
@@ -60,10 +61,7 @@ class Asked:
 
     def _path(self, command: str) -> str:
         """The absolute path that the setting names, or the empty string."""
-        path = self._account.get(command)
-        if path.startswith("~/"):
-            path = self._host.home() + path[1:]
-        return path if path.startswith("/") else ""
+        return path_of(self._host, self._account, command)
 
     def _file(self, setting: str, path: str, wanted: str) -> Refused | None:
         resolved = self._host.resolve(path)
@@ -76,7 +74,7 @@ class Asked:
         extensible = _LOCAL in self._profile.included
         place = denied or mend or (None if extensible else self._profile.place)
         at = (place.path, self._policy.line(place)) if place else None
-        return Refused(setting, self._account.line_of(setting), path, wanted, at, denied is not None)
+        return Refused(setting, path, wanted, at, denied is not None)
 
     # --- the secret command
 

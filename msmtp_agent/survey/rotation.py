@@ -1,6 +1,7 @@
 """The logrotate rule for a log: what `/etc/logrotate.conf` and the files that it includes say of it."""
 
 import fnmatch
+import os
 import posixpath
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from . import logrotate
 
 CONFIGURATION = "/etc/logrotate.conf"
 _MOST_NAMES, _MOST_BYTES, _MOST_GLOBS = 2000, 1 << 20, 1000  # in all: a real host has some 30 files of 300 bytes
+_MOST_TABOO = 200  # patterns, 25 of which are logrotate's own
+_MOST_STARS = 16  # in one part of a pattern: what matches it is compiled in a time that grows with them
 _LARGEST = 0xFFFFFF  # bytes: logrotate takes nothing larger for a configuration
 _NESTING = 16
 # fmt: off
@@ -66,7 +69,7 @@ class _Reader:
         )
         self._options = _Options()
         self._taboo = [f"*{extension}" for extension in _TABOO]
-        self._bytes = self._globs = 0
+        self._bytes = self._globs = self._listed = 0
         self._names: dict[str, set[bytes]] = {}
 
     def include(self, path: str, depth: int) -> None:
@@ -75,11 +78,10 @@ class _Reader:
         The order is that of the C locale, which logrotate's unit has unless the host sets another.
         """
         facts = self._file(path, depth)
-        if facts.kind is not FileKind.DIRECTORY:
-            return
-        names = self._host.names(path)
-        if len(names) > _MOST_NAMES:
-            raise InputOutputError(path, f"holds more than the {_MOST_NAMES} files that are read")
+        names = self._host.names(path) if facts.kind is FileKind.DIRECTORY else []
+        self._listed += 1 + len(names)  # an include counts, too: one that is empty costs no bytes
+        if self._listed > _MOST_NAMES:
+            raise InputOutputError(path, f"more than {_MOST_NAMES} files of logrotate's configuration are not read")
         for name in names:
             if self.found is None and not any(_matches(taboo, name) for taboo in self._taboo):
                 self._file(posixpath.join(path, name), depth)
@@ -98,7 +100,7 @@ class _Reader:
         if self._bytes > _MOST_BYTES:
             raise InputOutputError(path, f"more than {_MOST_BYTES >> 20} MiB of logrotate's configuration is not read")
         outer = self._options
-        if not self._text(path, content.decode("latin-1"), why_not, depth) or why_not:
+        if not self._text(path, content.decode("utf-8", "surrogateescape"), why_not, depth) or why_not:
             self._options = outer
         return facts
 
@@ -169,6 +171,8 @@ class _Reader:
             prefix = "*" if event.name == "tabooext" else ""
             kept = self._taboo if words[0] == "+" else []
             self._taboo = kept + [prefix + word for word in words if word not in ("", "+")]
+            if len(self._taboo) > _MOST_TABOO:
+                raise InputOutputError(path, f"has more than the {_MOST_TABOO} taboo patterns that are tried")
 
     def _is_there(self, olddir: str) -> bool:
         path = posixpath.join(posixpath.dirname(self._log), olddir)
@@ -182,7 +186,7 @@ class _Reader:
             content = self._host.read(path, _MOST_BYTES, follow=True)[1]
             self._names[path] = {line.partition(b":")[0] for line in content.split(b"\n")}
         # The list may be elsewhere as a whole (NSS): then nothing speaks against the name.
-        return name.encode("latin-1") in self._names[path] or b"root" not in self._names[path]
+        return os.fsencode(name) in self._names[path] or b"root" not in self._names[path]
 
     def _covers(self, pattern: str) -> bool:
         """Whether glob(3) would find the log for this pattern."""
@@ -208,4 +212,6 @@ def _matches(pattern: str, name: str) -> bool:
     rest = pattern[1:]
     if pattern[0] == "*" and not _is_glob(rest):
         return name.endswith(rest)
+    if pattern.count("*") > _MOST_STARS:
+        raise InputOutputError(CONFIGURATION, f"has a pattern with more than {_MOST_STARS} stars, which is not tried")
     return fnmatch.fnmatchcase(name, pattern)

@@ -16,7 +16,8 @@ _DIRECTORY = "/etc/cron.d"
 _SPOOL = "/var/spool/cron/crontabs"
 _DASHES = {ord("-"): None, ord("_"): None}
 _MOST_FILES = 1000  # crontabs
-_LIMIT = 64 << 10  # bytes of one that are read
+_LIMIT = 64 << 10  # bytes of one that are read,
+_MOST_BYTES = 4 << 20  # and of all together
 
 
 def gather(host: Host) -> Senders:
@@ -25,7 +26,11 @@ def gather(host: Host) -> Senders:
     senders: dict[tuple[str, str], Sender] = {}
     mailto: list[MailTo] = []
     left_out: list[str] = []
+    left = _MOST_BYTES
     for path, owner in _crontabs(host, left_out):
+        if left <= 0:
+            left_out.append(f"{path} and what follows it (more than {_MOST_BYTES >> 20} MiB)")
+            break
         try:
             # A link in the spool is none that cron follows.
             facts, content = host.read(path, _LIMIT + 1, follow=not owner)
@@ -36,6 +41,7 @@ def gather(host: Host) -> Senders:
             continue
         if len(content) > _LIMIT:
             left_out.append(f"{path} (more than {_LIMIT >> 10} KiB)")
+        left -= len(content)
         crontab = parse(path, content[:_LIMIT], owner)
         mailto += crontab.mailto
         for job in crontab.jobs:

@@ -8,8 +8,7 @@ from msmtp_agent.host import MSMTPRC, SECRET, Host
 from msmtp_agent.model import FileFacts, FileKind
 from msmtp_agent.msmtprc import MsmtprcError, parse
 
-_LIMIT = 1 << 20  # bytes of msmtprc
-_LIMIT_OF_A_COPY = 1 << 16  # bytes in which a password is looked for
+_LIMIT = 1 << 16  # bytes of msmtprc, and of a copy, that are read
 _MOST = 100
 _ORIGINALS = (SECRET, MSMTPRC)
 # Behind the last dot of what is no copy: an example holds no secret, and in the others it is encrypted.
@@ -72,9 +71,9 @@ def _stray(host: Host, original: str, path: str, commands: list[str]) -> Stray |
 def _holds_password(host: Host, file: FileFacts) -> bool | None:
     """Whether a line sets a password; None when it cannot be read, or not to its end."""
     try:
-        content = host.read(file.path, _LIMIT_OF_A_COPY)[1]
+        content = host.read(file.path, _LIMIT)[1]
     except InputOutputError:
         return None
     if re.search(_PASSWORD, content):
         return True
-    return False if len(content) < _LIMIT_OF_A_COPY else None
+    return False if len(content) < _LIMIT else None

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from msmtp_agent.errors import InputOutputError
 from msmtp_agent.host import Host
 
+from .packed import PackedError, is_packed, unpacked
+
 # Debian's own /etc has about 200 files, a grown one some thousands; a full search of each takes a few ms.
 _MOST_FILES = 20_000  # and directories, of one sweep
 _MOST_BYTES = 512 << 20  # of one sweep; searching them takes about 0.25 s when they are in memory
@@ -21,13 +23,11 @@ _SECONDS_LIVE = 3.0  # of the running system: a cold disk is no reason to give u
 _DEEPEST = 64  # directories below each other: one descriptor is held open for each
 _MOST_NAMED = 8  # of what was left out, or was searched in part
 _PIECE = 1 << 20
+_JOURNAL = "/var/log/journal/"  # whose files are large on every host: to name them each time would tell nobody anything
 # The kernel refuses what is no directory before it opens it: a FIFO that takes the name's place cannot block.
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Looked at before it is opened and again afterwards; should it be swapped in between, then nothing blocks either.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_GZIP = b"\x1f\x8b\x08"
-_OTHERWISE_PACKED = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
-_PACKED = (_GZIP, *_OTHERWISE_PACKED)
 
 Choice = Callable[[str, os.stat_result], bool]
 # The bytes of a file in order, None where some are left out: what stands on either side of it is not one text.
@@ -198,7 +198,7 @@ class Sweep:
             os.close(descriptor)
 
     def contents(self, file: Found) -> Pieces:
-        """The bytes of a file in pieces; unpacked where gzip has packed them, one NUL for each hole.
+        """The bytes of a file in pieces; unpacked where they are packed, one NUL for each hole.
 
         Of a large one, its beginning and its end, or the beginning of what it unpacks to; that is noted as `bounded`
         once all of it has been asked for, everything else that is missing as `left_out`. Never raises.
@@ -225,7 +225,7 @@ class Sweep:
         except InputOutputError as error:
             self.leave_out(file.path, error.observed)
             return
-        if bounded:
+        if bounded and not file.path.startswith(_JOURNAL):
             self._bounded.add(self._redact(file.path), bounded)
 
 
@@ -234,8 +234,8 @@ def _pieces(file: Found) -> Pieces:
     size = file.stat.st_size
     try:
         first = os.read(file.descriptor, min(size, _PIECE))
-        if first.startswith(_PACKED):
-            yield from _unpacked(file, first)
+        if is_packed(first):
+            yield from unpacked(first, lambda: os.read(file.descriptor, _PIECE), _PIECE)
         elif min(size, file.stat.st_blocks * 512) <= _MOST_OF_ONE:  # holes make no file large
             yield first
             yield from _part(file, len(first), size)
@@ -245,6 +245,8 @@ def _pieces(file: Found) -> Pieces:
             yield from _part(file, size - _MOST_OF_ONE // 2, size)
     except OSError as error:
         raise InputOutputError(file.path, str(error.strerror)) from None
+    except PackedError as error:
+        raise InputOutputError(file.path, str(error)) from None
 
 
 def _part(file: Found, offset: int, end: int) -> Iterator[bytes]:
@@ -273,24 +275,3 @@ def _data(file: Found, offset: int) -> tuple[int, int]:
         return data, max(os.lseek(file.descriptor, data, os.SEEK_HOLE), data + 1)
     except OSError as error:
         return (size if error.errno == errno.ENXIO else offset), size  # not every file can tell
-
-
-def _unpacked(file: Found, packed: bytes) -> Iterator[bytes]:
-    """The content of a gzip file, at most `_PIECE` bytes at a time whatever they unpack to."""
-    import zlib
-
-    for magic, name in _OTHERWISE_PACKED.items():
-        if packed.startswith(magic):
-            raise InputOutputError(file.path, f"packed with {name}")
-    try:
-        unpacker = zlib.decompressobj(wbits=31)
-        while packed:
-            yield unpacker.decompress(packed, _PIECE)
-            packed = unpacker.unconsumed_tail or unpacker.unused_data
-            if unpacker.eof:  # another member may follow; zeros are padding
-                packed = packed.lstrip(b"\0")
-                unpacker = zlib.decompressobj(wbits=31)
-            packed = packed or os.read(file.descriptor, _PIECE)
-        yield unpacker.flush()
-    except zlib.error:
-        raise InputOutputError(file.path, "damaged gzip") from None

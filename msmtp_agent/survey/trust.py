@@ -9,6 +9,8 @@ from msmtp_agent.host import Host
 from msmtp_agent.model import FileFacts, FileKind
 from msmtp_agent.msmtprc import Account
 
+from .configuration import path_of
+
 SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"  # what `tls_trust_file system`, the default, means on Debian
 _LIMIT = 4 << 20  # bytes that are read: the system's own are 0.2 MiB
 
@@ -19,28 +21,30 @@ def gather(host: Host, account: Account | None) -> Files:
     """Trust file, certificate and key; None where the account has none, or no TLS."""
     if account is None or not account.uses_tls:
         return None, None, None
-    trust = account.get("tls_trust_file")
-    if not trust or trust == "system":
-        trust = SYSTEM_TRUST
-    certificate, key = account.get("tls_cert_file"), account.get("tls_key_file")
+
+    def named(command: str, counts: Callable[[list[float]], float]) -> Pem | Unknown | None:
+        name = account.get(command)
+        path = path_of(host, account, command)
+        # A relative path is as good as missing: where it leads depends on the directory of whoever sends.
+        missing = Pem(FileFacts(name, FileKind.MISSING)) if name else None
+        return _pem(host, path, counts) if path else missing
+
+    system = account.get("tls_trust_file") in ("", "system")
     return (
-        _pem(host, trust, max),
-        # A client shows the first; the others are those who have signed it.
-        _pem(host, certificate, lambda found: found[0]) if certificate else None,
-        _pem(host, key, max) if key else None,
+        _pem(host, SYSTEM_TRUST, max) if system else named("tls_trust_file", max),
+        named("tls_cert_file", lambda found: found[0]),  # a client shows it; the others have signed it
+        named("tls_key_file", max),
     )
 
 
 def _pem(host: Host, path: str, counts: Callable[[list[float]], float]) -> Pem | Unknown:
     """The facts of a file; `counts` says which of its certificates it stands and falls with."""
-    if path.startswith("~/"):
-        path = host.home() + path[1:]
-    if not path.startswith("/"):  # where that leads depends on the directory of whoever sends
-        return Pem(FileFacts(path, FileKind.MISSING))
     try:
-        facts, content = host.read(path, _LIMIT, follow=True)
+        facts, content = host.read(path, _LIMIT + 1, follow=True)
     except InputOutputError as error:
         return Unknown(error.subject, error.observed)
+    if len(content) > _LIMIT:
+        return Unknown(path, f"holds more than {_LIMIT >> 20} MiB")
     if facts.kind is not FileKind.REGULAR:
         return Pem(facts)
     found = list(expiries(content))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from msmtp_agent.errors import InputOutputError
-from msmtp_agent.facts import Unit
+from msmtp_agent.facts import Unit, Unknown
 from msmtp_agent.host import Host
 from msmtp_agent.model import FileKind
 
@@ -11,8 +11,9 @@ from .programs import installed
 from .service import HINTS, Service, mails
 from .users import UNLISTED, User, Users
 
-_MOST_FILES = 4000
+_MOST_FILES = 4000  # units, drop-ins and programs
 _MOST_BYTES = 4 << 20  # of all files: those of a usual host have 0.1 MiB
+_MOST = f"{_MOST_FILES} files or {_MOST_BYTES >> 20} MiB"
 _LIMIT = 64 << 10  # bytes of one file that are read
 # In the order in which the first that has a name wins.
 _OWN = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
@@ -59,7 +60,8 @@ class UnitFiles:
         self._bytes = _MOST_BYTES
         self._services: dict[str, str] = {}  # name to directory
         self._others: dict[str, list[str]] = {}  # any other name to directories, the one that wins first
-        self._wanted: frozenset[str] | None = None
+        self._wanted: frozenset[str] | None = None  # names of units, and for instances the template's up to its `@`
+        self._implied: bool | None = None
         merged = host.inspect("/lib").kind is FileKind.SYMLINK
         for directory in (*_OWN, *(_DISTRIBUTION[:1] if merged else _DISTRIBUTION)):
             for name in host.names(directory):
@@ -72,8 +74,9 @@ class UnitFiles:
         """The services that send mail, by name."""
         for name, directory in sorted(self._services.items()):
             if self._files <= 0 or self._bytes <= 0:
-                self.left_out.append(f"{directory}/{name} and what follows it (more than {_MOST_FILES} files or 4 MiB)")
+                self.left_out.append(f"{directory}/{name} and what follows it (more than {_MOST})")
                 return
+            self._files -= 1
             try:
                 unit = self._sender(name.removesuffix(".service"), f"{directory}/{name}", own=directory in _OWN)
             except InputOutputError as error:
@@ -126,12 +129,17 @@ class UnitFiles:
     def _because(self, service: Service, *, root: bool) -> str:
         because = service.without_new_privileges(root=root, implied=False)
         if not because and service.without_new_privileges(root=root, implied=True):
-            packages = installed(self._host, ("systemd",))
-            version = packages.get("systemd", "") if isinstance(packages, dict) else ""
-            major = version.partition(".")[0].partition("-")[0].partition("~")[0]
-            implied = major.isdecimal() and int(major[:9]) < _NOT_IMPLIED
-            return service.without_new_privileges(root=root, implied=implied)
+            return service.without_new_privileges(root=root, implied=self._is_implied())
         return because
+
+    def _is_implied(self) -> bool:
+        """Whether this host's systemd takes new privileges away with most settings of its sandbox; asked once."""
+        if self._implied is None:
+            packages = installed(self._host, ("systemd",))
+            version = "" if isinstance(packages, Unknown) else packages.get("systemd", "")
+            major = version.partition(".")[0].partition("-")[0].partition("~")[0]
+            self._implied = major.isdecimal() and int(major[:9]) < _NOT_IMPLIED
+        return self._implied
 
     def _drop_ins(self, stem: str) -> list[str]:
         """The paths of its drop-ins, in the order in which they take effect."""
@@ -141,10 +149,12 @@ class UnitFiles:
         chosen: dict[str, str] = {}
         for name in names:
             for directory in reversed(self._others.get(name, ())):
-                for drop_in in self._host.names(f"{directory}/{name}"):
+                found = self._host.names(f"{directory}/{name}")
+                self._files -= len(found)  # those that are for many services are listed for each
+                for drop_in in found:
                     if drop_in.endswith(".conf"):
                         chosen[drop_in] = f"{directory}/{name}/{drop_in}"
-        return [chosen[name] for name in sorted(chosen)[:_MOST_FILES]]
+        return [chosen[name] for name in sorted(chosen)]
 
     def _unit_file(self, path: str) -> bytes:
         """Its content; none of one that is masked, or that is another name of a unit which is read under its own."""
@@ -153,21 +163,21 @@ class UnitFiles:
             if facts.target.rpartition("/")[2] != path.rpartition("/")[2]:
                 return b""
             return self._read(path)
-        return self._spent(path, content)
+        return self._taken(path, content)
 
     def _read(self, path: str) -> bytes:
-        if self._files <= 0 or self._bytes <= 0:
-            return b""
-        return self._spent(path, self._host.read(path, _LIMIT + 1, follow=True)[1])
+        if self._files < 0 or self._bytes < 0:
+            raise InputOutputError(path, f"not read, as there are more than {_MOST}")
+        return self._taken(path, self._host.read(path, _LIMIT + 1, follow=True)[1])
 
-    def _spent(self, path: str, content: bytes) -> bytes:
-        self._files -= 1
+    def _taken(self, path: str, content: bytes) -> bytes:
         self._bytes -= len(content)
         if len(content) > _LIMIT:
             self.left_out.append(f"{path} (more than {_LIMIT >> 10} KiB)")
         return content[:_LIMIT]
 
     def _is_script_that_mails(self, path: str) -> bool:
+        self._files -= 1
         content = b"" if "\0" in path else self._read(path)
         return content.startswith(b"#!") and mails(content.decode("utf-8", "replace"))
 
@@ -180,9 +190,8 @@ class UnitFiles:
                 if name.endswith((".wants", ".requires", ".upholds"))
                 for directory in directories
             ]
-            self._wanted = frozenset(unit for link in links for unit in self._host.names(link))
+            wanted = {unit for link in links for unit in self._host.names(link)}
+            self._wanted = frozenset(wanted | {f"{unit.partition('@')[0]}@" for unit in wanted if "@" in unit})
         if any(f"{stem}.{kind}" in self._others for kind in ("path", "socket", "timer")):
             return True
-        return f"{stem}.service" in self._wanted or (
-            stem.endswith("@") and any(unit.startswith(stem) for unit in self._wanted)
-        )
+        return f"{stem}.service" in self._wanted or stem in self._wanted

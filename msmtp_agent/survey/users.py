@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+from msmtp_agent.errors import InputOutputError
 from msmtp_agent.host import Host
 
-_LIMIT = 1 << 20  # bytes of each that are read
+_LIMIT = 2 << 20  # bytes of each: some 30,000 users
 UNLISTED = -1  # the number of a user or a group that these files do not have
 
 
@@ -24,6 +25,7 @@ class Users:
     def __init__(self, host: Host) -> None:
         """Read both files. Raises InputOutputError."""
         self._rows = {row[0]: row for row in _rows(host, "/etc/passwd", 7)}
+        self._by_number = {row[2]: row for row in reversed(self._rows.values())}  # of several the first one counts
         self._groups: dict[str, int] = {}
         self._members: dict[str, set[int]] = {}
         for name, _, number, members in _rows(host, "/etc/group", 4):
@@ -35,7 +37,7 @@ class Users:
         """The user with this name, or with this number in digits."""
         row = self._rows.get(name)
         if row is None and name.isdecimal():
-            row = next((other for other in self._rows.values() if other[2] == name), None)
+            row = self._by_number.get(name)
         if row is None:
             return None
         others = frozenset(self._members.get(row[0], ()))
@@ -47,8 +49,10 @@ class Users:
 
 
 def _rows(host: Host, path: str, fields: int) -> list[list[str]]:
-    content = host.read(path, _LIMIT, follow=True)[1].decode("utf-8", "replace")
-    rows = [line.split(":") for line in content.split("\n")]
+    content = host.read(path, _LIMIT + 1, follow=True)[1]
+    if len(content) > _LIMIT:  # the users behind it would pass for users who do not exist
+        raise InputOutputError(path, f"holds more than {_LIMIT} bytes")
+    rows = [line.split(":") for line in content.decode("utf-8", "replace").split("\n")]
     return [row for row in rows if len(row) == fields and "\0" not in "".join(row)]
 
 

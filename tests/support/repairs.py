@@ -30,7 +30,7 @@ def log_at(path: str) -> Log:
 
 def facts(root: str = "/", aliases: AliasFile = SENDING, log: Log | None = None, now: float = NOW) -> Facts:
     """What the repairs look at."""
-    return Facts(root, root == "/", now, secret=NOTHING, configuration=NOTHING, aliases=aliases, log=log or log_at(LOG))
+    return Facts(root, now, secret=NOTHING, configuration=NOTHING, aliases=aliases, log=log or log_at(LOG))
 
 
 def report(*ids: str, **elsewhere: str) -> Report:

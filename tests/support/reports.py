@@ -71,7 +71,7 @@ MIXED = report(
         path="/etc/msmtprc",
         observed="has no timeout",
         expected="timeout 60",
-        remedy="sudoedit +12 /etc/msmtprc   # timeout 60",
+        remedy="sensible-editor +12 /etc/msmtprc   # timeout 60",
         line=12,
     ),
     found("aliases-default", INFO, path="/etc/aliases", observed="has no default", expected="", remedy=""),
