@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import ExitStack
+from shlex import quote
 
 from . import render
 from .audit import examine
@@ -73,7 +74,7 @@ def _relapse(before: Report, after: Report) -> AgentError | None:
             mended = {repair.path} if repair.path in places else places
             if repair.done and any(finding.id == check and finding.path in mended for finding in after.findings):
                 return AgentError(
-                    repair.path, f"was repaired, and {check} finds it again", remedy=f"ls -l {repair.path}"
+                    repair.path, f"was repaired, and {check} finds it again", remedy=f"ls -l {quote(repair.path)}"
                 )
     return None
 

@@ -1,6 +1,7 @@
 """The config stage: are `/etc/msmtprc` and what stands at the secret file's path safe, and do they belong together."""
 
 from collections.abc import Callable
+from shlex import quote
 
 from . import files, readiness
 from .errors import CantCreateError, ConfigError, NotDurableError, NotUsedError
@@ -52,7 +53,7 @@ def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], boo
             own_path,
             f"is {own_facts.kind.value}, which msmtp would read after {MSMTPRC} when root sends",
             expected="no such file",
-            remedy=f"mv {own_path} {own_path}.off",
+            remedy=f"mv {quote(own_path)} {quote(own_path)}.off",
         )
     return readiness.find_account(content, own_path, own_content)
 

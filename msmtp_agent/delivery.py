@@ -1,6 +1,7 @@
 """The test mail: who it goes to, what it says, and that it leaves as any system mail does."""
 
 import time
+from shlex import quote
 
 from . import __version__, aliases
 from .errors import AgentError, ConfigError, MsmtpError, TemporaryError
@@ -69,7 +70,7 @@ def _log_size(host: Host, path: str | None) -> int:
     facts = host.inspect(path)
     if facts.kind is FileKind.FIFO:
         raise ConfigError(
-            path, "is a FIFO, and msmtp would wait for its reader", expected="a file", remedy=f"rm {path}"
+            path, "is a FIFO, and msmtp would wait for its reader", expected="a file", remedy=f"rm {quote(path)}"
         )
     return facts.size
 
@@ -107,7 +108,10 @@ def _expanded(host: Host, path: str, name: str) -> tuple[str, ...]:
     except aliases.AliasesError as error:
         where = f"{path}: line {error.line}" if error.line else path
         raise ConfigError(
-            where, error.fault, expected="a line that msmtp accepts", remedy=f"sensible-editor +{error.line} {path}"
+            where,
+            error.fault,
+            expected="a line that msmtp accepts",
+            remedy=f"sensible-editor +{error.line} {quote(path)}",
         ) from None
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from shlex import quote
 from typing import NamedTuple
 
 from .errors import CantCreateError, NotDurableError, TemporaryError
@@ -92,14 +93,17 @@ def refuse_replacing(facts: FileFacts) -> None:
         target = f" to {facts.target}" if facts.target else ""
         away = "rmdir" if facts.kind is FileKind.DIRECTORY else "rm"
         raise CantCreateError(
-            facts.path, f"is {facts.kind.value}{target}", expected="a regular file", remedy=f"{away} {facts.path}"
+            facts.path,
+            f"is {facts.kind.value}{target}",
+            expected="a regular file",
+            remedy=f"{away} {quote(facts.path)}",
         )
     if facts.links > 1:
         raise CantCreateError(
             facts.path,
             f"has {facts.links} hard links, and the others would keep the old content",
             expected="one name",
-            remedy=f"find / -xdev -samefile {facts.path}",
+            remedy=f"find / -xdev -samefile {quote(facts.path)}",
         )
 
 
@@ -126,20 +130,21 @@ def replace(host: Host, path: str, content: bytes, mode: int) -> WriteOutcome:
     return WriteOutcome.CREATED if facts.kind is FileKind.MISSING else WriteOutcome.REPLACED
 
 
-def restrict(host: Host, path: str, mode: int) -> None:
-    """Make the file at `path` the effective user's, with this mode, and leave it the same file.
+def restrict(host: Host, file: FileFacts, mode: int) -> None:
+    """Make this very file the effective user's, with this mode, and leave it the same one.
 
     For a log alone. msmtp may be appending to it at this moment, and a line that is written to the old file after it
     was read for a replacement would be lost. So the very file that was looked at is changed, through a descriptor and
     never through a link; whoever has it open already keeps that. Call it under `lock`. Raises CantCreateError; it is
     a NotDurableError when the change was made and may not outlive a power cut.
     """
-    refuse_replacing(host.inspect(path)._replace(path=host.at(path)))
+    path = host.at(file.path)
+    refuse_replacing(host.inspect(file.path)._replace(path=path))
     try:
         with deferred():
-            _restrict(host, path, mode, _owner())
+            _restrict(host, file, mode, _owner())
     except OSError as error:
-        raise _failed(host.at(path), "cannot be changed", error) from None
+        raise _failed(path, "cannot be changed", error) from None
 
 
 def discard(host: Host, path: str) -> None:
@@ -158,9 +163,7 @@ def _owner() -> tuple[int, int]:
 
 
 def _failed(path: str, words: str, error: OSError) -> CantCreateError:
-    import shlex  # here alone: the copies that an audit finds have names of anybody's
-
-    place, directory = shlex.quote(path), shlex.quote(path.rpartition("/")[0] or "/")
+    place, directory = quote(path), quote(path.rpartition("/")[0] or "/")
     hint = _HINTS.get(error.errno or 0, "ls -ld {directory} {path}").format(path=place, directory=directory)
     return CantCreateError(path, f"{words}: {error.strerror}", remedy=hint)
 
@@ -183,8 +186,8 @@ def _replace(host: Host, path: str, version: _Version) -> None:
         _close(directory)
 
 
-def _restrict(host: Host, path: str, mode: int, owner: tuple[int, int]) -> None:
-    directory, name = _open_directory(host, path)
+def _restrict(host: Host, file: FileFacts, mode: int, owner: tuple[int, int]) -> None:
+    directory, name = _open_directory(host, file.path)
     try:
         # Not blocking, should a FIFO have taken its place.
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
@@ -192,14 +195,14 @@ def _restrict(host: Host, path: str, mode: int, owner: tuple[int, int]) -> None:
         _close(directory)
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or (found.st_dev, found.st_ino) != file.identity:
             raise OSError(errno.EBUSY, "another file has taken its place")
         # The owner first: a former one could give himself back what the mode takes away.
         if (found.st_uid, found.st_gid) != owner:
             os.fchown(descriptor, *owner)
         if stat.S_IMODE(found.st_mode) != mode:
             os.fchmod(descriptor, mode)
-        _synchronise(descriptor, host.at(path), "was changed, but a power cut may bring its old rights back")
+        _synchronise(descriptor, host.at(file.path), "was changed, but a power cut may bring its old rights back")
     finally:
         _close(descriptor)
 

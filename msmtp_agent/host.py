@@ -9,6 +9,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from shlex import quote
 
 from .beneath import Beneath
 from .errors import InputOutputError
@@ -137,7 +138,9 @@ class Host:
             except OSError as error:
                 raise _cannot_read(directory, error) from None
         if len(found) > _MOST_NAMES:
-            raise InputOutputError(directory, f"has more than {_MOST_NAMES} names", remedy=f"ls -U {directory} | wc -l")
+            raise InputOutputError(
+                directory, f"has more than {_MOST_NAMES} names", remedy=f"ls -U {quote(directory)} | wc -l"
+            )
         return sorted(found)
 
     def acl(self, path: str) -> tuple[str, ...]:
@@ -243,9 +246,9 @@ def _facts(path: str, descriptor: int) -> FileFacts:
     found = os.fstat(descriptor)
     kind = _KINDS[stat.S_IFMT(found.st_mode)]
     target = os.readlink("", dir_fd=descriptor) if kind is FileKind.SYMLINK else ""
-    mode = stat.S_IMODE(found.st_mode)
+    mode, identity = stat.S_IMODE(found.st_mode), (found.st_dev, found.st_ino)
     return FileFacts(
-        path, kind, found.st_uid, found.st_gid, mode, found.st_nlink, found.st_size, target, found.st_mtime
+        path, kind, found.st_uid, found.st_gid, mode, found.st_nlink, found.st_size, target, found.st_mtime, identity
     )
 
 
@@ -253,4 +256,4 @@ def _cannot_read(path: str, error: OSError) -> InputOutputError:
     # The descriptor that was asked for is open: it is /proc that is missing.
     unmounted = error.errno == errno.ENOENT and str(error.filename).startswith("/proc/self/fd/")
     words = "/proc is not mounted" if unmounted else error.strerror
-    return InputOutputError(path, f"cannot be read: {words}", remedy=f"ls -ld {path}")
+    return InputOutputError(path, f"cannot be read: {words}", remedy=f"ls -ld {quote(path)}")

@@ -18,7 +18,10 @@ class FileKind(Enum):
 
 
 class FileFacts(NamedTuple):
-    """What the descriptor of a path said; `size` in bytes, `target` of a link alone, `modified` in s since 1970."""
+    """What the descriptor of a path said; `size` in bytes, `target` of a link alone, `modified` in s since 1970.
+
+    `identity` is the device and the inode: what tells a file from another that has taken its place.
+    """
 
     path: str
     kind: FileKind
@@ -29,6 +32,7 @@ class FileFacts(NamedTuple):
     size: int = 0
     target: str = ""
     modified: float = 0.0
+    identity: tuple[int, int] = (0, 0)
 
     @property
     def rights(self) -> str:

@@ -25,7 +25,7 @@ def find_account(content: bytes, own_path: str, own_content: bytes) -> Account:
         raise NotUsedError(
             f"{own_path}: line {shadow.line}",
             f"its default account takes the place of the one in {MSMTPRC} when root sends",
-            remedy=f"mv {own_path} {own_path}.off",
+            remedy=f"mv {shlex.quote(own_path)} {shlex.quote(own_path)}.off",
         )
     if account is None:
         raise NotUsedError(
@@ -47,7 +47,7 @@ def _accounts(path: str, content: bytes) -> dict[str, Account]:
             f"{path}: line {error.line}",
             error.fault,
             expected="a line that msmtp accepts",
-            remedy=f"sensible-editor +{error.line} {path}",
+            remedy=f"sensible-editor +{error.line} {shlex.quote(path)}",
         ) from None
 
 

@@ -254,9 +254,11 @@ def _log_rights(host: Host, facts: Facts, report: Report) -> Iterator[Planned]:
         return
     path = facts.log.file.path
     file = host.inspect(path)
-    if file.kind is FileKind.REGULAR and file.links == 1 and file.rights != _RIGHTS:
+    # The one that was judged, and not what a link leads to: whoever may write in its directory can put another there.
+    same = file.kind is FileKind.REGULAR and file.identity == facts.log.file.identity
+    if same and file.links == 1 and file.rights != _RIGHTS:
         action = f"{file.rights} becomes {_RIGHTS}"
-        yield Planned(Repair(path, action, failed), partial(files.restrict, path=path, mode=0o600))
+        yield Planned(Repair(path, action, failed), partial(files.restrict, file=file, mode=0o600))
 
 
 def _rotation(host: Host, facts: Facts, report: Report) -> Iterator[Planned]:

@@ -16,7 +16,7 @@ from msmtp_agent.facts import Facts
 from msmtp_agent.host import Host
 from msmtp_agent.model import Repair, Report
 from msmtp_agent.survey import survey
-from tests.support.repairs import BACKUP, LOG, LOGROTATE, NOW, facts, report
+from tests.support.repairs import BACKUP, LOG, LOGROTATE, NOW, facts, log_at, report, seen_by
 from tests.support.roots import ALIASES, MSMTPRC, SECRET, Root, account
 from tests.support.sandbox import Sandbox
 
@@ -35,14 +35,14 @@ def root(tmp_path: Path) -> Root:
 
 def plan(root: Root, found: Report, known: Facts | None = None) -> list[Repair]:
     with Host(str(root.directory)) as host:
-        return [planned.repair for planned in repair.plan(host, known or facts(), found)]
+        return [planned.repair for planned in repair.plan(host, seen_by(host, known or facts()), found)]
 
 
 def fix(root: Root, found: Report, known: Facts | None = None) -> list[Repair]:
     """Plan and carry out; what was told of it."""
     told: list[Repair] = []
     with Host(str(root.directory)) as host:
-        repair.carry_out(host, repair.plan(host, known or facts(), found), told.append)
+        repair.carry_out(host, repair.plan(host, seen_by(host, known or facts()), found), told.append)
     return told
 
 
@@ -200,7 +200,7 @@ def test_log_that_is_no_plain_file_is_left_alone(root: Root, kind: str) -> None:
 def test_log_that_is_exchanged_behind_the_plan_is_not_followed(root: Root, kind: str) -> None:
     root.write(LOG, "one\n", 0o644)
     with Host(str(root.directory)) as host:
-        planned = repair.plan(host, facts(), report("log-mode"))
+        planned = repair.plan(host, seen_by(host, facts()), report("log-mode"))
         root.remove(LOG)
         odd(root, kind, LOG)
         before = everything(root.directory)
@@ -209,6 +209,21 @@ def test_log_that_is_exchanged_behind_the_plan_is_not_followed(root: Root, kind:
             repair.carry_out(host, planned, told.append)
     assert [one.done for one in told] == [False]
     assert everything(root.directory) == before
+
+
+def test_directory_that_is_exchanged_behind_the_plan_leads_to_no_other_file(root: Root) -> None:
+    """Its owner may put a link in its place, to any file of that name."""
+    path = "/home/u/log/m.log"
+    root.mkdir("/home").mkdir("/home/u", uid=33).write(path, "one\n", 0o644).write("/srv/m.log", "two\n", 0o644)
+    known = facts(log=log_at(path))
+    with Host(str(root.directory)) as host:
+        planned = repair.plan(host, seen_by(host, known), report(log_mode=path))
+        root.remove(path)
+        root.at("/home/u/log").rmdir()
+        root.link("/home/u/log", "/srv")
+        with pytest.raises(CantCreateError, match="another file has taken its place"):
+            repair.carry_out(host, planned, lambda _: None)
+    assert root.at("/srv/m.log").stat().st_mode & 0o777 == 0o644
 
 
 # --- more than one repair, and the whole
@@ -251,7 +266,9 @@ def test_one_that_fails_keeps_none_from_being_done(root: Root, immutable_secret:
     root.write(MSMTPRC, TEXT, 0o644)
     told: list[Repair] = []
     with Host(str(root.directory)) as host, pytest.raises(CantCreateError) as caught:
-        repair.carry_out(host, repair.plan(host, facts(), report("secret-mode", "config-mode")), told.append)
+        repair.carry_out(
+            host, repair.plan(host, seen_by(host, facts()), report("secret-mode", "config-mode")), told.append
+        )
     assert [(one.path, one.done) for one in told] == [(SECRET, False), (MSMTPRC, True)]
     assert (rights(root, SECRET), rights(root, MSMTPRC)) == ("0644 root:root", RIGHT)
     assert caught.value.message == f"{immutable_secret}: cannot be written: Operation not permitted"
@@ -319,7 +336,7 @@ def test_image_in_which_the_way_is_exchanged_behind_the_plan(tmp_path: Path, out
     before = everything(outside)
     told: list[Repair] = []
     with Host(str(image.directory)) as host:
-        planned = repair.plan(host, facts(), report("secret-mode", "log-mode"))
+        planned = repair.plan(host, seen_by(host, facts()), report("secret-mode", "log-mode"))
         for name in ("etc", "var"):
             image.at(f"/{name}").rename(image.at(f"/old-{name}"))
             image.link(f"/{name}", str(outside / name))

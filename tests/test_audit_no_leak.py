@@ -78,6 +78,18 @@ def echoed_by_the_server(root: Root) -> None:
     root.log(*[failed(60, reply=f"535 5.7.8 {PASSWORD} is wrong", message=f"authentication failed: {PASSWORD}")] * 3)
 
 
+def typed_into_the_aliases(root: Root) -> None:
+    root.write("/etc/aliases", f"root: {PASSWORD}\n{PASSWORD}: ops\n", 0o644)
+
+
+def typed_into_the_aliases_wrongly(root: Root) -> None:
+    root.write("/etc/aliases", f"{PASSWORD}@x: a\n", 0o644)
+
+
+def typed_into_a_crontab(root: Root) -> None:
+    root.write("/etc/cron.d/jobs", f"MAILTO={PASSWORD},root\n@daily root x\n", 0o644)
+
+
 def several_lines(root: Root) -> None:
     root.write(SECRET, f"{PASSWORD}\r\n{PASSWORD}\n", 0o644)
 
@@ -92,6 +104,9 @@ CASES = [
     everywhere,
     echoed_by_the_server,
     several_lines,
+    typed_into_the_aliases,
+    typed_into_the_aliases_wrongly,
+    typed_into_a_crontab,
 ]
 
 

@@ -29,7 +29,7 @@ MAIL = "ExecStart=/bin/sh -c 'df | mail root'"
 
 def gather(root: Root) -> Senders:
     with Host(str(root.directory)) as host:
-        return senders.gather(host)
+        return senders.gather(host, str)
 
 
 def units(root: Root) -> dict[str, Unit]:
@@ -275,7 +275,7 @@ def test_systemd_agrees_on_new_privileges_and_on_root(suite: str, tmp_path: Path
         for path, content in files.items():
             machine.write(path, content, mode=0o644)
         with Host(f"/proc/{machine.pid}/root") as host:
-            found = {unit.name.removesuffix(".service"): unit for unit in senders.gather(host).units}
+            found = {unit.name.removesuffix(".service"): unit for unit in senders.gather(host, str).units}
     seen = {name: (words[0] == "0", words[-1] == "1") for name, words in said.items()}
     assert {name: (found[name].uid == 0, found[name].no_new_privileges) for name in names} == seen
 

@@ -178,7 +178,7 @@ class TestBoot:
         with Boot(suite, tmp_path, files={**GOOD, **EXPORTER}, extra=extra, unit=AUDIT) as machine:
             machine.wait()
             assert machine.unit["ActiveState"] == "failed"
-            assert f"{METRICS}: is a directory" in machine.outcome("journal")
+            assert f"{METRICS} is no regular file" in machine.outcome("journal")
 
     def test_a_host_that_nobody_set_up_is_left_alone(self, suite: str, tmp_path: Path) -> None:
         with Boot(suite, tmp_path, files=EXPORTER, extra=RUN, unit=AUDIT) as machine:

@@ -75,8 +75,8 @@ def mode(facts: Facts) -> Iterator[Flaw]:
 def syntax(facts: Facts) -> Iterator[Flaw]:
     """A line of the aliases file is refused by msmtp.
 
-    msmtp is stricter than sendmail: a name twice, a second colon (`:include:`), an address on the left or a line over
-    511 characters give status 78 for every local recipient.
+    msmtp is stricter than sendmail: a name twice, a second colon (`:include:`), an address on the left or a line of
+    more than 509 characters give status 78 for every local recipient.
 
     Mend the line.
     """

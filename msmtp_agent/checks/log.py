@@ -32,13 +32,6 @@ def _file(facts: Facts) -> Log:
     return log
 
 
-def new_rule(path: str) -> tuple[str, ...]:
-    """The lines of a logrotate rule for the log, which stays root's alone."""
-    name = path if path.isascii() and path.replace("/", "").replace(".", "").isalnum() else f'"{path}"'
-    options = ("weekly", "rotate 4", "compress", "missingok", "notifempty", "create 0600 root root")
-    return f"{name} {{", *options, "}"
-
-
 @CHECKS("log-none", INFO)
 def none(facts: Facts) -> Iterator[Flaw]:
     """The account has no log of its own.
@@ -147,8 +140,7 @@ def rotated(facts: Facts) -> Iterator[Flaw]:
     if not log.logrotate:
         yield Flaw(path, "is not rotated: logrotate is not installed", "logrotate", "apt install logrotate")
     elif rule is None:
-        lines = shlex.join(new_rule(path))
-        remedy = f"printf '%s\\n' {lines} >>/etc/logrotate.d/msmtp"
+        remedy = "msmtp-config audit --fix --only log-rotation   # or by hand: sensible-editor /etc/logrotate.d/msmtp"
         yield Flaw(path, "is in no rule of logrotate's", "a file in /etc/logrotate.d for it", remedy)
     elif rule.why_not:
         remedy = f"logrotate --debug {shlex.quote(rule.path)}   # then mend it: {rule.why_not}"

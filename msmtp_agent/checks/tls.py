@@ -133,7 +133,7 @@ def trust_file(facts: Facts) -> Iterator[Flaw]:
     if trust is None:
         return
     path, line = trust.file.path, account.line_of("tls_trust_file")
-    system = path.startswith("/etc/ssl/certs/ca-certificates")
+    system = path == "/etc/ssl/certs/ca-certificates.crt"
     remedy = "apt install --reinstall ca-certificates" if system else edit(MSMTPRC, line, "tls_trust_file ...")
     if trust.file.kind is not FileKind.REGULAR:
         observed = "is missing" if trust.file.kind is FileKind.MISSING else f"is {trust.file.kind.value}"
@@ -220,7 +220,7 @@ def client_expired(facts: Facts) -> Iterator[Flaw]:
 def key_mode(facts: Facts) -> Iterator[Flaw]:
     """The client's key can be read by others.
 
-    Whoever reads it can log in as this host.
+    Whoever reads it can log in as this host. Where only a group may (Debian has `ssl-cert` for that), it is a warning.
 
     Make it root's with mode 0600; have the certificate renewed with a new key.
     """
@@ -229,7 +229,8 @@ def key_mode(facts: Facts) -> Iterator[Flaw]:
         return
     file = known(facts.key).file
     if file.uid != 0 or file.mode & 0o077:
-        yield Flaw(file.path, f"is {file.rights}", "0600 root:root", rights(file.path))
+        severity = WARNING if file.uid == 0 and file.mode & 0o077 == 0o040 else ERROR
+        yield Flaw(file.path, f"is {file.rights}", "0600 root:root", rights(file.path), severity=severity)
 
 
 def _expired(facts: Facts, pem: Pem, what: str) -> Iterator[Flaw]:

@@ -132,7 +132,7 @@ def unit(facts: Facts) -> Iterator[Flaw]:
         complete(senders.units_left_out)
 
 
-@CHECKS("sender-mailto", ERROR)
+@CHECKS("sender-mailto", WARNING)
 def mailto(facts: Facts) -> Iterator[Flaw]:
     """A MAILTO= is one that cron refuses.
 

@@ -1,5 +1,7 @@
 """The aliases file that the account names, or `/etc/aliases`: its rights, its fault, and its names."""
 
+from collections.abc import Callable
+
 from msmtp_agent.aliases import AliasesError, parse
 from msmtp_agent.errors import InputOutputError
 from msmtp_agent.facts import AliasFile, Fault
@@ -12,8 +14,8 @@ from .configuration import path_of
 _LIMIT = 1 << 18  # bytes that are judged
 
 
-def gather(host: Host, account: Account | None) -> AliasFile:
-    """What is known of the aliases. Raises InputOutputError."""
+def gather(host: Host, account: Account | None, redact: Callable[[str], str]) -> AliasFile:
+    """What is known of the aliases, without what `redact` hides. Raises InputOutputError."""
     path = ALIASES
     if account is not None and account.get("aliases"):
         path = path_of(host, account, "aliases")
@@ -25,6 +27,7 @@ def gather(host: Host, account: Account | None) -> AliasFile:
     if facts.kind is not FileKind.REGULAR:
         return AliasFile(facts)
     try:
-        return AliasFile(facts, None, parse(content))
+        names = parse(content)
     except AliasesError as error:
-        return AliasFile(facts, Fault(error.line, error.fault))
+        return AliasFile(facts, Fault(error.line, redact(error.fault)))
+    return AliasFile(facts, None, {redact(name): tuple(map(redact, values)) for name, values in names.items()})

@@ -60,12 +60,12 @@ class Sought:
     def __bool__(self) -> bool:
         return bool(self._secrets)
 
-    def redact(self, path: str) -> str:
-        """A path without them: a file may have one for its name; but to hide a short one would tell that it is one."""
+    def redact(self, words: str) -> str:
+        """Words of the host without them, such as a file's name; but to hide a short one would tell that it is one."""
         for secret in self._secrets:
             if len(secret.reveal()) >= _SHORT:
-                path = secret.redact(path)
-        return path
+                words = secret.redact(words)
+        return words
 
     def stands_in(self, pieces: Pieces) -> bool:
         """Whether one of them stands in the bytes that the pieces make, on one side of what is left out."""
@@ -110,6 +110,11 @@ def gather(host: Host, account: Account | None) -> Elsewhere:
         log=_search(host, [Place("/var/log", lambda path: not _of_cloud_init(path), True)], sought, own),
         history=_search(host, [Place(home, remembered.__contains__)], sought, own),
     )
+
+
+def redactor(host: Host, account: Account | None) -> Callable[[str], str]:
+    """What hides the secrets in words that come from the host. Raises InputOutputError."""
+    return Sought(_secrets(host.read(SECRET, 2 * MAXIMUM, follow=True)[1], account)).redact
 
 
 def _any(_: str) -> bool:

@@ -64,7 +64,9 @@ def _read_all(host: Host, path: str, attempts: "_Attempts", time_format: str) ->
     """Count the attempts back to the last success."""
     _read_end(host, path, attempts, time_format)
     read = 0
-    for number, (name, packing) in enumerate([] if attempts.succeeded else _predecessors(host, path)):
+    for number, (name, packing) in enumerate(
+        [] if attempts.succeeded else _predecessors(host, path, attempts.left_out)
+    ):
         if number >= _MOST_FILES or read >= _MOST_BYTES:
             attempts.left_out.append(f"{name} and older ones")
             return
@@ -100,7 +102,7 @@ def _read_end(host: Host, path: str, attempts: "_Attempts", time_format: str) ->
     return _MOST
 
 
-def _predecessors(host: Host, path: str) -> list[tuple[str, str]]:
+def _predecessors(host: Host, path: str, left_out: list[str]) -> list[tuple[str, str]]:
     """The rotated logs, newest first, and how each is compressed: `.1`, `.2.gz`, `-20261101.xz`, also before a suffix.
 
     Those with a date come first: whoever changes the names goes from numbers to dates.
@@ -113,8 +115,9 @@ def _predecessors(host: Host, path: str) -> list[tuple[str, str]]:
     )
     try:
         rule = rotation.find(host, path, host.inspect(directory, follow=True))
-    except InputOutputError:
+    except InputOutputError as error:
         rule = None
+        left_out.append(f"what logrotate may have moved elsewhere ({error.subject}: {error.observed})")
     places = [directory, posixpath.join(directory, rule.olddir)] if rule and rule.olddir else [directory]
     dates, numbers = [], []
     for place in places:

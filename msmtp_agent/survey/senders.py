@@ -1,6 +1,6 @@
 """Who sends mail on the host: owners of cron jobs, services, and what crontabs say in MAILTO=."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msmtp_agent.errors import InputOutputError
 from msmtp_agent.facts import MailTo, Sender, Senders
@@ -20,8 +20,8 @@ _LIMIT = 64 << 10  # bytes of one that are read,
 _MOST_BYTES = 4 << 20  # and of all together
 
 
-def gather(host: Host) -> Senders:
-    """What is known of them. Raises InputOutputError."""
+def gather(host: Host, redact: Callable[[str], str]) -> Senders:
+    """What is known of them; recipients without what `redact` hides. Raises InputOutputError."""
     users = Users(host)
     senders: dict[tuple[str, str], Sender] = {}
     mailto: list[MailTo] = []
@@ -43,7 +43,8 @@ def gather(host: Host) -> Senders:
             left_out.append(f"{path} (more than {_LIMIT >> 10} KiB)")
         left -= len(content)
         crontab = parse(path, content[:_LIMIT], owner)
-        mailto += crontab.mailto
+        for setting in crontab.mailto:
+            mailto.append(setting._replace(recipients=tuple(map(redact, setting.recipients))))
         for job in crontab.jobs:
             # Cron does not run the jobs of a user who does not exist.
             if (job.user, path) not in senders and (user := users.find(job.user)) is not None and user.uid:

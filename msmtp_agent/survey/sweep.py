@@ -5,6 +5,8 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from msmtp_agent.errors import InputOutputError
@@ -165,7 +167,8 @@ class Sweep:
         """The wanted files of one directory; the directories to enter are put on its list."""
         try:
             with os.scandir(level.descriptor) as entries:
-                for entry in entries:
+                # In order of their names: two copies of an image are to give one answer.
+                for entry in sorted(islice(entries, _MOST_FILES + 1), key=attrgetter("name")):
                     if self._spent(level.path):
                         return
                     yield from self._entry(level, entry, choose)

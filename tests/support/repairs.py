@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msmtp_agent.facts import AliasFile, Facts, Log, Unknown
-from msmtp_agent.host import ALIASES, MSMTPRC, SECRET
+from msmtp_agent.host import ALIASES, MSMTPRC, SECRET, Host
 from msmtp_agent.model import CheckResult, FileFacts, FileKind, Finding, Repair, Report, Severity, Verdict
 from tests.support.sandbox import Sandbox
 from tests.support.view import Completed
@@ -31,6 +31,12 @@ def log_at(path: str) -> Log:
 def facts(root: str = "/", aliases: AliasFile = SENDING, log: Log | None = None, now: float = NOW) -> Facts:
     """What the repairs look at."""
     return Facts(root, now, secret=NOTHING, configuration=NOTHING, aliases=aliases, log=log or log_at(LOG))
+
+
+def seen_by(host: Host, known: Facts) -> Facts:
+    """The same, with the log as it stands there now: a repair is of the very file that was judged."""
+    assert isinstance(known.log, Log)
+    return known._replace(log=known.log._replace(file=host.inspect(known.log.file.path, follow=True)))
 
 
 def report(*ids: str, **elsewhere: str) -> Report:
@@ -61,12 +67,12 @@ import json, os, sys
 from msmtp_agent import files, interruption, repair
 from msmtp_agent.errors import AgentError, Interrupted
 from msmtp_agent.host import Host
-from tests.support.repairs import facts, report
+from tests.support.repairs import facts, report, seen_by
 interruption.install()
 try:
     with Host() as host, files.lock(Host()):
         tell = lambda done: os.write(1, (json.dumps(done) + chr(10)).encode())
-        repair.carry_out(host, repair.plan(host, facts(), report(*sys.argv[1:])), tell)
+        repair.carry_out(host, repair.plan(host, seen_by(host, facts()), report(*sys.argv[1:])), tell)
 except AgentError as error:
     os.write(2, json.dumps([error.message, error.remedy]).encode())
     sys.exit(int(error.code))
