@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.package_support import SUITES, package
 from tests.support.guards import ProgramGuard, Traces, differences, traces
 from tests.support.peer import MECHANISMS, Peer
 from tests.support.pki import Pki, make_pki
 from tests.support.sandbox import PROJECT, Sandbox
+from tests.support.trees import Machine
 
 # A test that asks for one of these needs what the marker says; nobody has to remember the marker.
 _MARKERS = {
@@ -113,6 +115,20 @@ def _no_unexpected_programs(request: pytest.FixtureRequest) -> Iterator[None]:
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """This machine with an /etc, /root, /run and /var/log of its own."""
     with Sandbox(tmp_path) as view:
+        yield view
+
+
+@pytest.fixture(params=SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    """Each distribution: systemd 252 and 257."""
+    return str(request.param)
+
+
+@pytest.fixture
+def machine(suite: str, tmp_path: Path) -> Iterator[Machine]:
+    """A throw-away machine of each distribution with the package installed; systemd does not run in it."""
+    with Machine(suite, tmp_path, share=[package()]) as view:
+        view.run(["dpkg", "--install", package()], check=True)
         yield view
 
 

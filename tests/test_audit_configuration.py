@@ -14,7 +14,18 @@ import pytest
 
 from msmtp_agent.checks import configuration, settings
 from msmtp_agent.model import Severity, Verdict
-from tests.support.roots import MSMTPRC, USER, Root, Row, Table, account, assert_complete, assert_row, parameters
+from tests.support.roots import (
+    MSMTPRC,
+    USER,
+    Root,
+    Row,
+    Table,
+    account,
+    assert_complete,
+    assert_row,
+    parameters,
+    pretend,
+)
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 SKIPPED = Verdict.SKIPPED
@@ -244,23 +255,7 @@ def test_the_line_is_msmtps_own(tmp_path: Path, name: str, row: Row) -> None:
     """What one of the three finds msmtp refuses with the same line; what none of them finds it takes."""
     root = Root(tmp_path).good()
     row.change(root)
-    done = subprocess.run(
-        [
-            "/usr/bin/msmtp",
-            "-C",
-            root.at(MSMTPRC),
-            "--pretend",
-            "--aliases=",
-            "--passwordeval=echo x",
-            "--",
-            "x@acme.test",
-        ],
-        env={"LC_ALL": "C", "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
+    done = pretend(root)
     found = root.findings(*FAULTS)
     if "eval" in "".join(finding.observed for finding in found):  # runs a program, which the audit never does
         return

@@ -82,7 +82,8 @@ def test_everything_may_be_odd_at_once(tmp_path: Path, other: Path, kind: str, w
     for path in files:
         if not (with_a_secret and path in (SECRET, MSMTPRC)):
             put(root, path, ODD[kind], other)
-    audited(root)
+    report = audited(root)
+    assert report.findings or report.having(Verdict.CANNOT_TELL)
 
 
 @pytest.mark.parametrize(

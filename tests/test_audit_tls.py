@@ -26,6 +26,7 @@ from tests.support.roots import (
     assert_complete,
     assert_row,
     parameters,
+    pretend,
 )
 from tests.support.smtpd import Smtpd
 
@@ -246,23 +247,7 @@ def test_msmtp_refuses_what_is_found(tmp_path: Path, name: str, row: Row) -> Non
     """The two of which msmtp says 78 before it connects; what they do not find it takes."""
     root = Root(tmp_path).good()
     row.change(root)
-    done = subprocess.run(
-        [
-            "/usr/bin/msmtp",
-            "-C",
-            root.at(MSMTPRC),
-            "--pretend",
-            "--aliases=",
-            "--passwordeval=echo x",
-            "--",
-            "x@h.test",
-        ],
-        env={"LC_ALL": "C", "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
+    done = pretend(root)
     assert done.returncode == (78 if root.found(name) else 0), done.stderr
 
 

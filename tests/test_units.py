@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from msmtp_agent.errors import ExitCode
-from tests.package_support import ALIASES, MSMTPRC, SUITES, UNIT, Boot, package
+from tests.package_support import ALIASES, MSMTPRC, UNIT, Boot
 from tests.support.pki import Pki
 from tests.support.sandbox import PROJECT
 from tests.support.smtpd import Smtpd
@@ -51,20 +51,6 @@ def test_what_waiting_does_not_heal_is_not_retried() -> None:
 
 
 # --- what systemd makes of it
-
-
-@pytest.fixture(params=SUITES)
-def suite(request: pytest.FixtureRequest) -> str:
-    """Each distribution: systemd 252 and 257."""
-    return str(request.param)
-
-
-@pytest.fixture
-def machine(suite: str, tmp_path: Path) -> Iterator[Machine]:
-    """A throw-away machine with the package installed; systemd does not run in it."""
-    with Machine(suite, tmp_path, share=[package()]) as view:
-        view.run(["dpkg", "--install", package()], check=True)
-        yield view
 
 
 @pytest.mark.root

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.package_support import AUDIT, SUITES, TIMER, Boot, package
+from tests.package_support import AUDIT, TIMER, Boot
 from tests.support.roots import ALIASES, LOGROTATE, MSMTPRC, PASSWORD, ROTATION, SECRET, USER, account
 from tests.support.sandbox import PROJECT
 from tests.support.trees import Machine
@@ -63,20 +62,6 @@ def test_the_timer_is_daily_spread_and_makes_up_for_what_was_missed() -> None:
 
 
 # --- what systemd makes of them
-
-
-@pytest.fixture(params=SUITES)
-def suite(request: pytest.FixtureRequest) -> str:
-    """Each distribution: systemd 252 and 257."""
-    return str(request.param)
-
-
-@pytest.fixture
-def machine(suite: str, tmp_path: Path) -> Iterator[Machine]:
-    """A throw-away machine with the package installed; systemd does not run in it."""
-    with Machine(suite, tmp_path, share=[package()]) as view:
-        view.run(["dpkg", "--install", package()], check=True)
-        yield view
 
 
 @pytest.mark.root

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -213,6 +214,19 @@ def assert_complete(table: Table, *groups: Group) -> None:
         severities = {row.severity for row in rows.values()}
         assert None in severities, name
         assert max(severities - {None}, key=_ORDER.index) is checks[name].severity, name
+
+
+def pretend(root: Root) -> subprocess.CompletedProcess[bytes]:
+    """What the real msmtp makes of the root's msmtprc; no aliases, and a secret command that gives something."""
+    options = ["--pretend", "--aliases=", "--passwordeval=echo x"]
+    return subprocess.run(
+        ["/usr/bin/msmtp", "-C", root.at(MSMTPRC), *options, "--", "x@acme.test"],
+        env={"LC_ALL": "C", "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
 
 
 def account(*more: str, **changes: str | None) -> str:
