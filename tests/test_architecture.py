@@ -74,7 +74,8 @@ ROOMS: dict[str, set[str]] = {
     "survey.log": {"errors", "facts", "host", "model", "msmtprc", "survey.configuration", "survey.rotation"},
     "survey.logtime": set(),
     "survey.history": {
-        "errors", "facts", "host", "model", "msmtprc", "readiness", "survey.log", "survey.logtime", "survey.rotation",
+        "errors", "facts", "host", "model", "msmtprc", "readiness", "survey.log", "survey.logtime", "survey.packed",
+        "survey.rotation",
     },
     "survey.programs": {"errors", "facts", "host", "model"},
     "survey.secret_file": {"facts", "host", "model", "secret"},

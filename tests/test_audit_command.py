@@ -109,6 +109,15 @@ def test_somebody_else_is_told_that_root_sees_more(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.root
+def test_what_somebody_else_may_read_is_judged_without_the_secret(sandbox: Sandbox) -> None:
+    Root(sandbox.path("/run/image")).good().write(ALIASES, "root: a@acme.test\n", 0o644)
+    done = sandbox.agent("audit", "--root", "/run/image", "--only", "aliases-default,aliases-in-a-row", uid=65534)
+    assert done.returncode == 0
+    assert "/etc/aliases: has no `default`" in done.stdout
+    assert "1 check passed" in done.stdout
+
+
+@pytest.mark.root
 def test_without_proc_that_is_what_is_missing(sandbox: Sandbox) -> None:
     Root(sandbox.path("/run/image")).good()
     hidden = "mount -t tmpfs tmpfs /proc && exec"

@@ -204,7 +204,7 @@ UNTOLD: dict[str, tuple[Change, dict[str, str]]] = {
     "zstd": (
         both(log(refused(60)), lambda r: r.write("/var/log/msmtp.log.1.zst", UNREAD)),
         {
-            "delivery-failing": "msmtp.log.1.zst (compressed in a way that is not read",
+            "delivery-failing": "msmtp.log.1.zst (packed with zstd)",
             "delivery-stale": "msmtp.log.1.zst",
             "delivery-unproven": "msmtp.log.1.zst",
         },
@@ -215,7 +215,9 @@ UNTOLD: dict[str, tuple[Change, dict[str, str]]] = {
     ),
     "not what its name says": (
         both(log(), lambda r: r.write("/var/log/msmtp.log.1.xz", "plain")),
-        dict.fromkeys(("delivery-failing", "delivery-stale", "delivery-unproven"), "cannot be decompressed"),
+        dict.fromkeys(
+            ("delivery-failing", "delivery-stale", "delivery-unproven"), "compressed in a way that is not read"
+        ),
     ),
     "a loop of links": (
         both(log(), lambda r: r.link("/var/log/msmtp.log.1", "msmtp.log.1")),
@@ -327,7 +329,7 @@ def test_a_decompression_bomb_is_not_unpacked(root: Root, ending: str) -> None:
     root.log().write(f"/var/log/{name}", PACKERS[ending](bytes(64 << 20)))
     with within(1):
         found = of(root)
-    assert found.left_out == (f"/var/log/{name} (holds more than 2 MiB, or is cut off)",)
+    assert found.left_out == (f"/var/log/{name} (holds more than 2 MiB)",)
 
 
 @pytest.mark.parametrize("text", [b"\n" * (2 << 20), b" exitcode=\n" * 200_000, b" exitcode=" * 200_000])

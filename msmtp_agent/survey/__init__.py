@@ -30,6 +30,9 @@ def survey(host: Host, now: float) -> Facts:
     account = config.account if isinstance(config, Configuration) else None
     secret = _attempt(SECRET, lambda: secret_file.gather(host))
     stored = secret.access.file.modified if isinstance(secret, SecretFile) else None
+    sought = _attempt(SECRET, lambda: elsewhere.secrets(host, account))
+    # Who may not read the secret does not get it shown by what he may read.
+    redact = str if isinstance(sought, Unknown) else sought.redact
     files = _attempt("tls", lambda: trust.gather(host, account))
     if isinstance(files, Unknown):
         files = (files, files, files)
@@ -42,13 +45,13 @@ def survey(host: Host, now: float) -> Facts:
         trust=files[0],
         certificate=files[1],
         key=files[2],
-        aliases=_attempt(ALIASES, lambda: alias_file.gather(host, account, elsewhere.redactor(host, account))),
+        aliases=_attempt(ALIASES, lambda: alias_file.gather(host, account, redact)),
         log=_attempt("log", lambda: log.gather(host, account)),
         history=_attempt("log", lambda: history.gather(host, account, now, stored)),
-        senders=_attempt("/etc/crontab", lambda: senders.gather(host, elsewhere.redactor(host, account))),
+        senders=_attempt("/etc/crontab", lambda: senders.gather(host, redact)),
         programs=_attempt("/usr/sbin/sendmail", lambda: programs.gather(host)),
         apparmor=_attempt("/etc/apparmor.d", lambda: apparmor.gather(host, account)),
-        elsewhere=_attempt("/etc", lambda: elsewhere.gather(host, account)),
+        elsewhere=sought if isinstance(sought, Unknown) else _attempt("/etc", lambda: elsewhere.gather(host, sought)),
     )
 
 

@@ -93,9 +93,13 @@ class Place(NamedTuple):
     open_to_others: bool = False
 
 
-def gather(host: Host, account: Account | None) -> Elsewhere:
+def secrets(host: Host, account: Account | None) -> Sought:
+    """What is looked for: the password of the secret file, and an inline one. Raises InputOutputError."""
+    return Sought(_secrets(host.read(SECRET, 2 * MAXIMUM, follow=True)[1], account))
+
+
+def gather(host: Host, sought: Sought) -> Elsewhere:
     """Where the secret stands, and what was left out. Raises InputOutputError when it cannot be read itself."""
-    sought = Sought(_secrets(host.read(SECRET, 2 * MAXIMUM, follow=True)[1], account))
     if not sought:
         return Elsewhere(sought=False)
     own = _own(host)
@@ -110,11 +114,6 @@ def gather(host: Host, account: Account | None) -> Elsewhere:
         log=_search(host, [Place("/var/log", lambda path: not _of_cloud_init(path), True)], sought, own),
         history=_search(host, [Place(home, remembered.__contains__)], sought, own),
     )
-
-
-def redactor(host: Host, account: Account | None) -> Callable[[str], str]:
-    """What hides the secrets in words that come from the host. Raises InputOutputError."""
-    return Sought(_secrets(host.read(SECRET, 2 * MAXIMUM, follow=True)[1], account)).redact
 
 
 def _any(_: str) -> bool:

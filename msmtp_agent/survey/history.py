@@ -12,17 +12,15 @@ from msmtp_agent.model import FileKind
 from msmtp_agent.msmtprc import Account
 from msmtp_agent.readiness import WITHOUT_PASSWORD, reads_secret_file
 
-from . import log, rotation
+from . import log, packed, rotation
 from .logtime import Clock
 
 _FIRST, _MOST = 64 << 10, 1 << 20  # bytes of a log's end that are read at first, and where no success is among them
 _MOST_UNPACKED = 2 << 20  # bytes that a compressed log may have: it has no end to begin at
-_MOST_MEMORY = 80 << 20  # bytes that decompressing may take: `xz -9` wants 65 MiB
 _MOST_BYTES, _MOST_FILES = 4 << 20, 60  # of all predecessors
 _TIMED = 200  # failures whose time is read each, to tell the year of older ones; of those behind them every 100th
 _LONGEST_CODE = 20  # characters: `EX_UNAVAILABLE` is msmtp's longest
 _COMPRESSED = r"(?:\.(gz|bz2|xz|lzma|zst|lz4|lzo|Z|zip))?"
-_UNPACKED = ("gz", "bz2", "xz", "lzma")
 
 
 def gather(host: Host, account: Account | None, now: float, stored: float | None) -> History | None:
@@ -139,40 +137,18 @@ class _UnreadError(Exception):
 
 def _unpacked(host: Host, path: str, packing: str) -> tuple[bytes, float]:
     """The content of a compressed log, and when it was last written. Raises _UnreadError."""
-    if packing not in _UNPACKED:
+    facts, compressed = host.read(path, _MOST, follow=True)
+    if not packed.is_packed(compressed):
         raise _UnreadError(f"compressed in a way that is not read: .{packing}")
-    facts, packed = host.read(path, _MOST, follow=True)
+    content = b""
     try:
-        content, whole = _decompress(packed, packing)
-    except (EOFError, OSError, ValueError):
-        raise _UnreadError("cannot be decompressed") from None
-    if not whole:
-        raise _UnreadError(f"holds more than {_MOST_UNPACKED >> 20} MiB, or is cut off")
+        for piece in packed.unpacked(compressed, bytes, _MOST_UNPACKED):
+            content += piece
+            if len(content) > _MOST_UNPACKED:
+                raise _UnreadError(f"holds more than {_MOST_UNPACKED >> 20} MiB")
+    except packed.PackedError as error:
+        raise _UnreadError(str(error)) from None
     return content, facts.modified
-
-
-def _decompress(packed: bytes, packing: str) -> tuple[bytes, bool]:
-    """At most so much of it as is read, and whether that is all. What decompresses is imported where it is needed."""
-    if packing == "gz":
-        import zlib
-
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            return stream.decompress(packed, _MOST_UNPACKED), stream.eof
-        except zlib.error as error:
-            raise ValueError from error
-    if packing == "bz2":
-        import bz2
-
-        bzip2 = bz2.BZ2Decompressor()
-        return bzip2.decompress(packed, _MOST_UNPACKED), bzip2.eof
-    import lzma
-
-    xz = lzma.LZMADecompressor(memlimit=_MOST_MEMORY)
-    try:
-        return xz.decompress(packed, _MOST_UNPACKED), xz.eof
-    except lzma.LZMAError as error:
-        raise ValueError from error
 
 
 class _Attempts:

@@ -1,13 +1,13 @@
-"""The content of a compressed file, a bounded piece at a time whatever it unpacks to: gzip, bzip2 and xz."""
+"""The content of a compressed file, a bounded piece at a time whatever it unpacks to: gzip, bzip2, xz and lzma."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
 _MEMORY = 80 << 20  # bytes that unpacking may take: `xz -9` wants 65 MiB
-_GZIP, _BZIP2, _XZ = b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0"
+_GZIP, _BZIP2, _XZ, _LZMA = b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"]\0\0"
 _OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}  # Python 3.11 unpacks neither
-_MAGIC = (_GZIP, _BZIP2, _XZ, *_OTHERS)
+_MAGIC = (_GZIP, _BZIP2, _XZ, _LZMA, *_OTHERS)
 
 
 class PackedError(Exception):
@@ -39,12 +39,15 @@ def _gzip(packed: bytes, more: Callable[[], bytes], most: int) -> Iterator[bytes
         unpacker = zlib.decompressobj(wbits=31)
         while packed:
             yield unpacker.decompress(packed, most)
+            ended = unpacker.eof
             packed = unpacker.unconsumed_tail or unpacker.unused_data
-            if unpacker.eof:  # another member may follow; zeros are padding
+            if ended:  # another member may follow; zeros are padding
                 packed = packed.lstrip(b"\0")
                 unpacker = zlib.decompressobj(wbits=31)
             packed = packed or more()
-        yield unpacker.flush()
+            if not packed and not ended:
+                yield unpacker.flush()
+                raise PackedError("cut off gzip")
     except zlib.error:
         raise PackedError("damaged gzip") from None
 
