@@ -228,11 +228,15 @@ def refusal(account: Account) -> str:
 def _lines(content: bytes) -> list[tuple[int, tuple[str, str]]]:
     """The commands of the file with their line numbers, blank lines and comments left out."""
     commands = []
+    ends = content.count(b"\n")
     for number, raw in enumerate(content.split(b"\n"), 1):
         if len(raw) > _LONGEST_LINE:
             raise MsmtprcError(number, f"line longer than {_LONGEST_LINE} characters")
-        # msmtp works on C strings: a line ends at its first NUL.
-        line = raw.split(b"\0")[0].removesuffix(b"\r").decode("utf-8", "surrogateescape").strip(" \t")
+        # msmtp works on C strings: a line ends at its first NUL, and a CR goes with the LF that it sees behind it.
+        seen, nul, _ = raw.partition(b"\0")
+        if not nul and number <= ends:
+            seen = seen.removesuffix(b"\r")
+        line = seen.decode("utf-8", "surrogateescape").strip(" \t")
         if line and not line.startswith("#"):
             command, *argument = re.split(r"[ \t]+", line, maxsplit=1)
             commands.append((number, (command, _unquote("".join(argument)))))
