@@ -5,12 +5,15 @@ from itertools import pairwise
 from typing import NoReturn
 
 from .errors import DataError
+from .printable import printable
 
 MAXIMUM = 4096  # bytes of a password; only methods that send a digest could carry more (see `longest`)
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 # The magic in front of every credential that systemd-creds has encrypted, in base64 (systemd 252 to 262).
 ENCRYPTED_CREDENTIAL = b"Whxqht+dQJax1aZeCGLxmi"
 _HIDDEN = "***"
+_LONG = 6  # characters of a trace that is hidden wherever it stands
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 
 
 class Secret:
@@ -34,19 +37,42 @@ class Secret:
     def redact(self, text: str, user: str = "") -> str:
         """`text` without the secret, as it is or as an AUTH line carries it in base64.
 
-        A server may echo either, and msmtp then shows control characters as `?`. A short secret is hidden only where it
-        stands as a word of its own: to star every `e` of a message would tell that it is `e`.
+        A server may echo either, and msmtp, or `printable`, then shows some characters as `?`. A short secret is hidden
+        only where it stands as a word of its own: to star every `e` of a message would tell that it is `e`.
         """
+        for core in map(self._core, range(3)):
+            text = _replace_run(text, core) if len(core) >= _LONG else text
         plain = b"\0" + user.encode("utf-8", "surrogateescape") + b"\0" + self._value
         encoded = [b64encode(value).decode("ascii").rstrip("=") for value in (plain, self._value)]
         typed = self._value.decode("utf-8", "replace")
         sanitised = "".join("?" if ord(character) < 32 or ord(character) == 127 else character for character in typed)
-        for trace in (*encoded, typed, sanitised):
-            if len(trace) >= 6:
+        for trace in (*encoded, typed, sanitised, printable(typed)):
+            if len(trace) >= _LONG:
                 text = text.replace(trace, _HIDDEN)
             elif trace:
                 text = _replace_word(text, trace)
         return text
+
+    def _core(self, offset: int) -> str:
+        """The characters of base64 that the secret alone decides, `offset` bytes behind the start of a group.
+
+        In whatever it is wrapped (XOAUTH2, PLAIN with another identity), one of the three stands in the line.
+        """
+        bits = offset * 8
+        first, last = -(-bits // 6), (bits + len(self._value) * 8) // 6
+        return b64encode(b"\0" * offset + self._value).decode("ascii")[first:last]
+
+
+def _replace_run(text: str, core: str) -> str:
+    """`text` without the words of base64 that hold `core`: what stands beside it has bits of the secret as well."""
+    while (found := text.find(core)) >= 0:
+        begin, end = found, found + len(core)
+        while begin and text[begin - 1] in _BASE64:
+            begin -= 1
+        while end < len(text) and text[end] in _BASE64:
+            end += 1
+        text = text[:begin] + _HIDDEN + text[end:]
+    return text
 
 
 def _replace_word(text: str, word: str) -> str:

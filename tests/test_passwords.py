@@ -554,9 +554,19 @@ def test_redacted_text_does_not_hold_it(value: str, before: str, after: str) -> 
         assert trace not in shown
 
 
+@given(value=st.text(letters, min_size=6, max_size=30), before=st.binary(max_size=9), after=st.binary(max_size=9))
+@example(value="correct horse", before=b"user=me\x01auth=Bearer ", after=b"\x01\x01")  # XOAUTH2
+@example(value="correct horse", before=b"other\0me\0", after=b"")  # PLAIN for another identity
+@settings(derandomize=True, database=None, deadline=None)
+def test_redacted_base64_does_not_hold_it_whatever_it_is_wrapped_in(value: str, before: bytes, after: bytes) -> None:
+    line = base64.b64encode(before + value.encode() + after).decode()
+    assert Secret(value.encode()).redact(f"535 {line} is wrong") == "535 *** is wrong"
+
+
 @pytest.mark.parametrize(
     ("value", "text", "shown"),
     [
+        ("no\u00a0break", "535 no?break", "535 ***"),
         ("secret99", "535 secret99 is wrong, SECRET99 too", "535 *** is wrong, SECRET99 too"),
         ("abc", "535 abc: no abcd, no xabc, (abc) abc", "535 ***: no abcd, no xabc, (***) ***"),
         ("e", "535 the letter e stays in every other word", "535 the letter *** stays in every other word"),
