@@ -5,6 +5,7 @@ import shlex
 
 from .errors import ConfigError, NotUsedError
 from .host import MSMTPRC, SECRET
+from .loopback import is_loopback
 from .msmtprc import Account, MsmtprcError, parse
 
 WANTED = f'passwordeval "cat {SECRET}"'
@@ -117,8 +118,3 @@ def reads_secret_file(account: Account) -> bool:
     if reader[-1] in ("--", "<"):
         reader.pop()
     return reader in _READERS
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine by its very name or number (no look-up)."""
-    return re.fullmatch(r"localhost\.?|127(\.[0-9]{1,3}){3}|::1", host, re.IGNORECASE) is not None

@@ -16,6 +16,7 @@ from pyfakefs.fake_filesystem import FakeFilesystem
 from msmtp_agent import files, interruption, process, readiness
 from msmtp_agent.errors import CantCreateError, ConfigError, Interrupted, NotUsedError, TemporaryError
 from msmtp_agent.host import Host
+from msmtp_agent.loopback import is_loopback
 from msmtp_agent.model import FileFacts, FileKind, WriteOutcome
 
 RC = 'account default\nhost h.test\nfrom f@h.test\nuser u\nauth on\ntls on\npasswordeval "{}"\n'
@@ -242,12 +243,12 @@ def test_commands_that_may_not(command: str) -> None:
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "127.1.2.3", "::1", "localhost", "LOCALHOST."])
 def test_loopback_by_its_very_name(name: str) -> None:
-    assert readiness.is_loopback(name)
+    assert is_loopback(name)
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1.example.test", "128.0.0.1", "localhost.example.test", "", "0x7f000001"])
 def test_not_loopback(name: str) -> None:
-    assert not readiness.is_loopback(name)
+    assert not is_loopback(name)
 
 
 @pytest.mark.parametrize("missing", ["host", "from", "user"])

@@ -70,6 +70,7 @@ def test_relations(deb: Path) -> None:
         "msmtp",
         "python3-rich",
         "python3-typer",
+        "python3-yaml",
         "python3:any (>= 3.11~)",
     }
     assert set(control["Recommends"].split(", ")) == {"ca-certificates", "msmtp-mta"}
