@@ -84,7 +84,7 @@ class _Conversation:
     def authenticate(self, words: list[bytes]) -> None:
         """Take whatever the client offers; the answers that come before the last one are always in order."""
         mechanism = words[1].upper() if len(words) > 1 else b""
-        if self.server.misbehaves_at("auth"):
+        if self.server.misbehaves_at("auth") and not self.server.late:
             self.answer("auth")
             return
         questions = {b"LOGIN": [b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"], b"CRAM-MD5": [b"PDEyMy40QGhvc3RpbGU+"]}
@@ -170,7 +170,10 @@ def _code(stage: Stage) -> bytes:
 
 
 class Hostile:
-    """A server for one test: `with Hostile("auth", "hang", cert=..., key=...) as server: server.port`."""
+    """A server for one test: `with Hostile("auth", "hang", cert=..., key=...) as server: server.port`.
+
+    `late` misbehaves at AUTH where a password is refused: after the last answer, and not at the command.
+    """
 
     def __init__(
         self,
@@ -180,6 +183,7 @@ class Hostile:
         reply: bytes | None = None,
         tls: Tls = "starttls",
         auth: str = "PLAIN LOGIN",
+        late: bool = False,
         cert: Path | None = None,
         key: Path | None = None,
     ) -> None:
@@ -192,6 +196,7 @@ class Hostile:
         self.reply: Final = reply
         self.tls: Final = tls
         self.auth: Final = auth
+        self.late: Final = late
         self.cert: Final = cert
         self.key: Final = key
         self.port = 0
@@ -203,9 +208,14 @@ class Hostile:
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
 
-    def __enter__(self) -> Self:
+    def listener(self) -> socket.socket:
+        """The socket that clients are to reach, bound and not yet listening."""
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
+        return listener
+
+    def __enter__(self) -> Self:
+        listener = self.listener()
         self.port = listener.getsockname()[1]
         self._sockets.add(listener)
         if self.stage != "connect":

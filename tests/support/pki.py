@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _DAY = dt.timedelta(days=1)
+_AUTHORITY = "Test authority"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,38 @@ class Pki:
     """
 
     directory: Path
+    _authority: ec.EllipticCurvePrivateKey
+
+    def issue(self, name: str, hosts: list[str], *, days: int = 2, starts: int = -30, subject: str = "") -> None:
+        """Write NAME.pem and NAME.key, from the same authority; valid from `starts` to `days`, counted from today.
+
+        `subject` is the common name, in place of the first host.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _certificate(
+            _name(subject or hosts[0]), _name(_AUTHORITY), key, self._authority, hosts, days=days, starts=starts
+        )
+        self._write(name, certificate, key)
+
+    def revoking(self, *names: str) -> bytes:
+        """The authority's list of revoked certificates (PEM), with these on it."""
+        now = dt.datetime.now(dt.UTC)
+        made = x509.CertificateRevocationListBuilder().issuer_name(_name(_AUTHORITY))
+        made = made.last_update(now - _DAY).next_update(now + 2 * _DAY)
+        for name in names:
+            number = x509.load_pem_x509_certificate(self.certificate(name).read_bytes()).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - _DAY)
+            made = made.add_revoked_certificate(entry.build())
+        return made.sign(self._authority, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def _write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        self.certificate(name).write_bytes(_pem(certificate))
+        self.key(name).touch(mode=0o600)
+        self.key(name).write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
 
     @property
     def ca_file(self) -> Path:
@@ -37,33 +70,24 @@ class Pki:
 
 def make_pki(directory: Path) -> Pki:
     """Write a fresh authority and its certificates: about 10 ms with elliptic curves."""
-    pki = Pki(directory)
     authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = _name("Test authority")
+    pki = Pki(directory, authority_key)
+    authority = _name(_AUTHORITY)
     pki.ca_file.write_bytes(_pem(_certificate(authority, authority, authority_key, authority_key, [], days=2)))
-    for name, hosts, days in (
-        ("good", ["localhost", "127.0.0.1"], 2),
-        ("wrong", ["other.example.test"], 2),
-        ("expired", ["localhost", "127.0.0.1"], -1),
-        ("self", ["localhost", "127.0.0.1"], 2),
-    ):
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name(hosts[0])
-        issuer, signer = (subject, key) if name == "self" else (authority, authority_key)
-        pki.certificate(name).write_bytes(_pem(_certificate(subject, issuer, key, signer, hosts, days=days)))
-        pki.key(name).touch(mode=0o600)
-        pki.key(name).write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+    local = ["localhost", "127.0.0.1"]
+    pki.issue("good", local)
+    pki.issue("wrong", ["other.example.test"])
+    pki.issue("expired", local, days=-1)
+    key = ec.generate_private_key(ec.SECP256R1())
+    itself = _name(local[0])
+    pki._write("self", _certificate(itself, itself, key, key, local, days=2), key)
     return pki
 
 
 def make_authority(days: int) -> bytes:
     """The certificate (PEM) of an authority nobody has the key of; a negative number of days has passed already."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("Test authority")
+    name = _name(_AUTHORITY)
     return _pem(_certificate(name, name, key, key, [], days=days))
 
 
@@ -83,6 +107,7 @@ def _certificate(
     hosts: list[str],
     *,
     days: int,
+    starts: int = -30,  # long before today: machines differ in their idea of now
 ) -> x509.Certificate:
     """A server's certificate, or an authority's when it has no hosts; a negative number of days has passed already."""
     now = dt.datetime.now(dt.UTC)
@@ -92,8 +117,7 @@ def _certificate(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # Long before today: machines differ in their idea of now.
-        .not_valid_before(now - 30 * _DAY)
+        .not_valid_before(now + starts * _DAY)
         .not_valid_after(now + days * _DAY)
         .add_extension(x509.BasicConstraints(ca=not hosts, path_length=None), critical=True)
         .add_extension(_usage(authority=not hosts), critical=True)

@@ -1,0 +1,175 @@
+"""Rules of the decoder: Gmail, Google Workspace, and the Workspace relay (smtp-relay.gmail.com)."""
+
+from .rule import ACCOUNT, ADMINISTRATOR, CERTAIN, GENERAL, HOST, LIKELY, MAKE_PASSWORD, Rule
+from .steps import LOG_IN, OTHER, PACE, TEST
+
+_GMAIL = "gmail"
+_DOMAIN = "write `domain %C` in /etc/msmtprc: it stands for this host's full name (hostname --fqdn tells it)"
+_RELAY_SETTINGS = "https://admin.google.com > Apps > Google Workspace > Gmail > Routing > SMTP relay service"
+
+# Google's list of replies: https://support.google.com/a/answer/3726730; each is cut into lines of some 75 characters.
+GOOGLE: tuple[Rule, ...] = (
+    Rule(
+        "gmail-app-password",
+        "Google takes no account password here: it wants an app password",
+        ACCOUNT,
+        (MAKE_PASSWORD,),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("application-specific password required", "invalidsecondfactor"),
+    ),
+    Rule(
+        "gmail-web-login",
+        "Google holds this login back until the owner of {user} has signed in with a browser",
+        ACCOUNT,
+        (
+            "sign in at https://accounts.google.com as {user}, and answer what Google asks",
+            "confirm the login that Google blocked: https://myaccount.google.com/notifications",
+            "run msmtp-config, with an app password: https://myaccount.google.com/apppasswords",
+        ),
+        CERTAIN,
+        provider=_GMAIL,
+        says=(
+            "please log in via your web browser",
+            "please log in with your web browser",
+            "webloginrequired",
+            "accounts.google.com/continuesignin",
+            "accounts.google.com/signin/continue",
+        ),
+    ),
+    Rule(
+        "gmail-many-logins",
+        "Google takes no logins of {user} for a while: there were too many in a short time",
+        HOST,
+        ("wait an hour, and try no password until then", PACE, TEST),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("too many login attempts",),
+    ),
+    Rule(
+        "gmail-trouble",
+        "Google has trouble of its own, and asks to try again later",
+        ADMINISTRATOR,
+        (f"in some minutes: {TEST}", "https://www.google.com/appsstatus tells of outages"),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("temporary system problem",),
+    ),
+    Rule(
+        "gmail-token",
+        "Google did not take the OAuth token: it has expired (they live for an hour), or is not for mail",
+        ACCOUNT,
+        (
+            "let `passwordeval` in /etc/msmtprc run a program that fetches a fresh token with the scope "
+            "https://mail.google.com/",
+            "or write `auth on` there, and store an app password: https://myaccount.google.com/apppasswords",
+        ),
+        LIKELY,
+        provider=_GMAIL,
+        stage=("auth",),
+        code=("535",),
+        own=("xoauth2", "oauthbearer"),
+    ),
+    Rule(
+        "gmail-password",
+        "Google knows no {user} with this password: it is the account's own, mistyped, or an app password that was "
+        "revoked",
+        ACCOUNT,
+        ("compare `user` in /etc/msmtprc with the account that the app password is made for", MAKE_PASSWORD),
+        LIKELY,
+        provider=_GMAIL,
+        stage=("auth",),
+        says=("username and password not accepted", "badcredentials"),
+    ),
+    Rule(
+        "gmail-daily-limit",
+        "{user} has sent as much as Google allows in 24 hours",
+        ACCOUNT,
+        ("wait: Google counts the last 24 hours (https://support.google.com/a/answer/166852)", PACE, OTHER),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("daily user sending limit exceeded", "daily user sending quota exceeded", "daily sending quota exceeded"),
+    ),
+    Rule(
+        "gmail-relay-limit",
+        "the organisation has sent as much through Google's relay as it may",
+        ADMINISTRATOR,
+        ("wait: the limits are at https://support.google.com/a/answer/2956491", PACE, OTHER),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("smtp relay limit exceeded",),
+    ),
+    Rule(
+        "gmail-relay-denied",
+        "Google's relay does not know this host: neither its address nor a login is registered with the organisation",
+        ADMINISTRATOR,
+        (
+            f"{_RELAY_SETTINGS}: allow this host's address, or require SMTP authentication",
+            _DOMAIN,
+            "without Google Workspace, write `host smtp.gmail.com` in /etc/msmtprc",
+        ),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("invalid credentials for relay", "mail relay denied"),
+    ),
+    # After a refused EHLO msmtp says HELO and tells of that reply alone; mostly Google has hung up by then.
+    Rule(
+        "gmail-hello",
+        "Google's relay refuses a host that greets it as localhost, as msmtp does unless `domain` is set",
+        HOST,
+        (_DOMAIN, TEST),
+        LIKELY,
+        provider=_GMAIL,
+        stage=("hello",),
+        code=("421",),
+        traits=("no-domain",),
+    ),
+    Rule(
+        "gmail-hello-hung-up",
+        "Google hung up; its relay does so when a host greets it as localhost, as msmtp does unless `domain` is set",
+        HOST,
+        (_DOMAIN, TEST),
+        GENERAL,
+        provider=_GMAIL,
+        stage=("general", "hello"),
+        own=("the server sent an empty reply",),
+        traits=("no-domain",),
+    ),
+    Rule(
+        "gmail-hello-name",
+        "Google refuses the greeting for now: `domain` is no name of this host, or too many connections came",
+        HOST,
+        ("compare `domain` in /etc/msmtprc with: hostname --fqdn", f"in some minutes: {TEST}"),
+        GENERAL,
+        provider=_GMAIL,
+        stage=("hello",),
+        code=("421",),
+    ),
+    Rule(
+        "gmail-no-login",
+        "Google wants a login, and msmtp made none",
+        HOST,
+        (LOG_IN, TEST),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("authentication required", "wantautherror"),
+    ),
+    Rule(
+        "gmail-bare-recipient",
+        "the recipient is no full address: Google does not know the users of this host",
+        HOST,
+        ("write `aliases /etc/aliases` in /etc/msmtprc", "write `default: ADDRESS` in /etc/aliases", TEST),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("the recipient address ... is not a valid rfc",),
+    ),
+    Rule(
+        "gmail-content",
+        "Google blocks this mail for what it carries: a program, an archive with one, or one that it cannot open",
+        HOST,
+        ("send it without that attachment: https://support.google.com/mail/answer/6590 names the kinds",),
+        CERTAIN,
+        provider=_GMAIL,
+        says=("blocked because its content presents", "p=blockedmessage"),
+    ),
+)
