@@ -28,24 +28,27 @@ def store(host: Host, path: str, content: bytes, journal: Journal) -> WriteOutco
     return outcome
 
 
-def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], bool]) -> Account:
+def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], bool] | None) -> Account:
     """The default account of a `/etc/msmtprc` that only root can read or change.
 
-    `repair` is asked whether wrong rights may be put right. Raises ConfigError, NotUsedError (readiness), and
-    CantCreateError when a repair cannot be written.
+    `repair` is asked whether wrong rights may be put right; without it a file that others can read is only warned of.
+    Raises ConfigError, NotUsedError (readiness), and CantCreateError when a repair cannot be written.
     """
     facts, content = host.read(MSMTPRC, _LIMIT + 1)
     _refuse_odd(facts)
     if facts.rights != _RIGHTS:
-        if not repair(facts):
+        if repair is None and facts.uid == 0 and not facts.mode & 0o022:
+            journal.warn(f"{MSMTPRC}: is {facts.rights}, expected {_RIGHTS}")
+        elif repair is None or not repair(facts):
             raise ConfigError(
                 MSMTPRC,
                 f"is {facts.rights}",
                 expected=_RIGHTS,
                 remedy=f"chown root:root {MSMTPRC} && chmod 0600 {MSMTPRC}",
             )
-        store(host, MSMTPRC, content, journal)
-        journal.warn(f"{MSMTPRC}: was {facts.rights}, is {_RIGHTS} now: read it once, others may have changed it")
+        else:
+            store(host, MSMTPRC, content, journal)
+            journal.warn(f"{MSMTPRC}: was {facts.rights}, is {_RIGHTS} now: read it once, others may have changed it")
     own_path = host.root_configuration()
     own_facts, own_content = host.read(own_path, _LIMIT)
     if own_facts.kind not in (FileKind.REGULAR, FileKind.MISSING):
@@ -99,7 +102,7 @@ def known_secret(host: Host, account: Account) -> Secret | None:
         return Secret(account.get("password").encode("utf-8", "surrogateescape"))
     if not readiness.reads_secret_file(account):
         return None
-    line = host.read(SECRET, MAXIMUM)[1].partition(b"\n")[0].removesuffix(b"\r")
+    line = host.read(SECRET, MAXIMUM, follow=True)[1].partition(b"\n")[0].removesuffix(b"\r")
     return Secret(line) if line else None
 
 

@@ -1,30 +1,29 @@
 """The workflow of the main job and of `test`, in the order that a person would tell it."""
 
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Protocol
 
-from . import files, readiness, secret
+from . import files, readiness, secret, shape
 from .configuration import describe, known_secret, safe_account, secret_place, store
 from .delivery import deliver
 from .errors import (
     AgentError,
     ConfigError,
     DataError,
-    MsmtpError,
     NotRootError,
     NotUsedError,
-    RefusedError,
-    TemporaryError,
 )
 from .host import MSMTPRC, SECRET, Host
 from .interruption import deferred
 from .journal import Journal, Listener
-from .model import FileFacts, FileKind, JobReport, Outcome, Verification, Wishes
+from .model import FileFacts, FileKind, JobReport, Verification, Wishes
 from .msmtp import Msmtp
 from .msmtprc import Account
+from .providers import by_host
+from .providers.local import known
 from .secret import Secret
 
-_PRETEND = "msmtp --pretend"
 _ATTEMPTS = 3  # passwords that a person may type
 
 
@@ -135,6 +134,7 @@ class _Job:
         self._msmtp = msmtp
         self._account = account
         self._place = place
+        self._attempts = _ATTEMPTS if source.attended else 1  # how often a password may still be read
 
     def run(self) -> None:
         candidate, doubt = self._prove()
@@ -145,22 +145,66 @@ class _Job:
 
     def _prove(self) -> tuple[Secret, AgentError | None]:
         """A secret, and the error to end with when the server did not accept it; a person may type it anew."""
-        for _ in range(_ATTEMPTS - 1 if self._source.attended else 0):
+        while True:
             candidate = self._read()
             doubt = self._try(candidate)
-            if self._journal.verification is not Verification.REFUSED:
+            if self._journal.verification is not Verification.REFUSED or not self._attempts:
                 return candidate, doubt
-        candidate = self._read()
-        return candidate, self._try(candidate)
 
     def _read(self) -> Secret:
-        with self._journal.stage("secret") as entry:
-            user, server = (self._account.shown_user, self._account.get("host")) if self._account else ("", "")
-            candidate = self._source.read(user, server)
-            if self._account is not None:
-                _require_fitting(candidate, self._account)
-            entry.seen = f"read from {self._source.name}"
-        return candidate
+        """The secret to be tried; a person may type it anew where it looks wrong."""
+        while True:
+            with self._journal.stage("secret") as entry:
+                self._attempts -= 1
+                user, server = (self._account.shown_user, self._account.get("host")) if self._account else ("", "")
+                candidate = self._source.read(user, server)
+                if self._account is not None:
+                    candidate = self._fitting(candidate, self._account)
+                    if not self._wanted(candidate, self._account):
+                        entry.skip("not tried, as you wanted; the password is asked for anew")
+                        continue
+                entry.seen = f"read from {self._source.name}"
+                return candidate
+
+    def _fitting(self, candidate: Secret, account: Account) -> Secret:
+        """The candidate as msmtp can send it. Raises DataError where it cannot."""
+        letters = shape.joined(candidate, account, self._provider)
+        if letters is not None:
+            self._journal.warn(f"password: {shape.JOINED}")
+        _require_fitting(letters or candidate, account)
+        return letters or candidate
+
+    def _wanted(self, candidate: Secret, account: Account) -> bool:
+        """Whether to try a candidate: what looks wrong is told, and a person asked; there may be more to type.
+
+        Raises ConfigError when a person does not want to try this user name, DataError for the last password.
+        """
+        misfits = shape.judge(candidate, account, self._provider)
+        for misfit in misfits:
+            self._journal.warn(misfit.message)
+        question = f"{'. '.join(misfit.gist for misfit in misfits)}. Try it all the same?"
+        if not (misfits and self._source.attended) or self._source.confirm(question, default=False):
+            return True
+        self._journal.verification = Verification.SKIPPED
+        for misfit in misfits:
+            if misfit.place:  # no other password would help
+                raise ConfigError(
+                    misfit.place, f"the user name {misfit.observed}", expected=misfit.expected, remedy=misfit.remedy
+                )
+        if not self._attempts:
+            last = misfits[0]
+            observed = f"was not tried: it {last.observed}"
+            raise DataError("password", observed, expected=last.expected, remedy=last.remedy)
+        return False
+
+    @cached_property
+    def _provider(self) -> str:
+        """The id of the provider that the account's host belongs to; empty for any other."""
+        providers, fault = known(self._host)
+        if fault is not None:
+            self._journal.warn(fault.message)
+        found = by_host(providers, self._account.get("host"), self._account.port) if self._account else None
+        return found.id if found else ""
 
     def _try(self, candidate: Secret) -> AgentError | None:
         """Let msmtp read the candidate, and the server judge it; the error is what the job ends with if it did not."""
@@ -172,7 +216,9 @@ class _Job:
         with self._journal.stage("pretend") as entry:
             outcome = self._msmtp.pretend(candidate)
             if outcome.status != 0:
-                raise _failure(_PRETEND, "the configuration cannot be used", outcome)
+                from .explain import unusable  # here, because most jobs have nothing to explain
+
+                raise unusable(self._host, self._account, outcome, self._msmtp.version())
             entry.seen = "the configuration parses and the secret can be read (no more than that)"
         with self._journal.stage("probe") as entry:
             if self._wishes.offline:
@@ -181,12 +227,15 @@ class _Job:
                 return None
             outcome = self._msmtp.probe(candidate, self._account)
             self._journal.verification = outcome.verification
-            doubt = _doubt(self._account, outcome)
-            if doubt is None:
-                entry.seen = f"{_server(self._account)} accepted the password; no mail was sent"
-            else:
-                entry.fail("; ".join((doubt.message, *_gist(doubt.words))))
-        return doubt
+            if outcome.verification is Verification.ACCEPTED:
+                server = f"{self._account.get('host')}:{self._account.port}"
+                entry.seen = f"{server} accepted the password; no mail was sent"
+                return None
+            from .explain import doubt, gist
+
+            error = doubt(self._host, self._account, outcome, self._msmtp.version())
+            entry.fail("; ".join((error.message, *gist(error.words))))
+            return error
 
     def _store(self, candidate: Secret) -> None:
         """Store what the design's table says: the answer of the probe against what stands in the file's place."""
@@ -241,51 +290,3 @@ def _require_fitting(candidate: Secret, account: Account) -> None:
             expected="letters, digits, signs, or `auth on`",
             remedy=f"sensible-editor +{line} {MSMTPRC}   # auth on",
         )
-
-
-def _gist(words: tuple[str, ...]) -> tuple[str, ...]:
-    """What failed, and what the server said first; without msmtp's closing line, which only says that it failed."""
-    return tuple(line for line in words if not line.startswith("could not send mail"))[:2]
-
-
-def _server(account: Account) -> str:
-    return f"{account.get('host')}:{account.port}"
-
-
-def _doubt(account: Account, outcome: Outcome) -> AgentError | None:
-    """The error that a probe's answer stands for; None when the password was accepted."""
-    server = _server(account)
-    if outcome.verification is Verification.ACCEPTED:
-        return None
-    if outcome.verification is Verification.REFUSED:
-        return RefusedError(
-            server,
-            f"refused the password of {account.shown_user}",
-            words=outcome.words,
-            remedy="msmtp-config   # with the right password",
-        )
-    return _failure(server, "could not judge the password", outcome)
-
-
-def _failure(subject: str, observed: str, outcome: Outcome) -> AgentError:
-    """Msmtp's own failure, with its own exit status; a deadline is temporary."""
-    if outcome.status is None:
-        return TemporaryError(
-            subject,
-            f"{observed}: msmtp was still waiting at the deadline and was ended",
-            words=outcome.words,
-            remedy="msmtp-config --timeout 120",
-        )
-    if outcome.status < 0:
-        return AgentError(subject, f"{observed}: msmtp died of signal {-outcome.status}", words=outcome.words)
-    if outcome.status == RefusedError.code:
-        return TemporaryError(
-            subject, f"{observed} for now", words=outcome.words, remedy="msmtp-config   # again in some minutes"
-        )
-    return MsmtpError(
-        subject,
-        f"{observed}: msmtp ended with {outcome.status}",
-        words=outcome.words,
-        remedy="msmtp --pretend -- root" if subject == _PRETEND else "msmtp-config   # once the server answers",
-        code=outcome.status,
-    )

@@ -7,7 +7,7 @@ from . import __version__, aliases
 from .errors import AgentError, ConfigError, MsmtpError, TemporaryError
 from .host import ALIASES, MSMTPRC, Host
 from .journal import Entry, Journal
-from .model import Delivery, FileKind
+from .model import Delivery, FileKind, Outcome
 from .msmtp import Msmtp
 from .msmtprc import Account
 from .printable import printable
@@ -29,28 +29,8 @@ def deliver(
     offset = _log_size(host, msmtp.log(account))
     outcome = msmtp.send(envelope, _message(host, envelope[0]), secret, account)
     shown = ", ".join(final)
-    if outcome.status is None:
-        raise TemporaryError(
-            f"test mail to {shown}",
-            "msmtp was still waiting for the server at the deadline and was ended",
-            words=outcome.words,
-            remedy="msmtp-config test --timeout 120",
-        )
-    if outcome.status < 0:
-        raise AgentError(
-            f"test mail to {shown}",
-            f"msmtp died of signal {-outcome.status}, and the mail may have left all the same",
-            words=outcome.words,
-            remedy="df /var/log   # msmtp 1.8 aborts when its log cannot grow",
-        )
     if outcome.status != 0:
-        raise MsmtpError(
-            f"test mail to {shown}",
-            f"was not sent, msmtp ended with {outcome.status}",
-            words=outcome.words,
-            remedy="msmtp-config test   # once that is mended",
-            code=outcome.status,
-        )
+        raise _not_sent(host, msmtp, account, outcome, shown)
     try:
         reply = msmtp.last_reply(account, offset, outcome, secret)
     except AgentError:
@@ -61,6 +41,37 @@ def deliver(
     )
     for words in outcome.words:  # such as a log that cannot be written: the mail has left all the same
         journal.warn(f"msmtp: {words}")
+
+
+def _not_sent(host: Host, msmtp: Msmtp, account: Account, outcome: Outcome, shown: str) -> AgentError:
+    """The error that a failed run stands for; a deadline is temporary, any other status is msmtp's own."""
+    from .explain import explain  # here, because most mails leave
+
+    diagnosis = explain(host, account, outcome, version=msmtp.version())
+    if outcome.status is None:
+        return TemporaryError(
+            f"test mail to {shown}",
+            "msmtp was still waiting for the server at the deadline and was ended",
+            words=outcome.words,
+            remedy="msmtp-config test --timeout 120",
+            diagnosis=diagnosis,
+        )
+    if outcome.status < 0:
+        return AgentError(
+            f"test mail to {shown}",
+            f"msmtp died of signal {-outcome.status}, and the mail may have left all the same",
+            words=outcome.words,
+            remedy="df /var/log   # msmtp 1.8 aborts when its log cannot grow",
+            diagnosis=diagnosis,
+        )
+    return MsmtpError(
+        f"test mail to {shown}",
+        f"was not sent, msmtp ended with {outcome.status}",
+        words=outcome.words,
+        remedy="msmtp-config test   # once that is mended",
+        code=outcome.status,
+        diagnosis=diagnosis,
+    )
 
 
 def _log_size(host: Host, path: str | None) -> int:

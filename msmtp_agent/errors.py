@@ -2,6 +2,10 @@
 
 import os
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .model import Diagnosis
 
 
 class ExitCode(IntEnum):
@@ -39,7 +43,7 @@ class AgentError(Exception):
     """Something that a person has to mend: `subject: observed; expected ...`, then one line of remedy.
 
     `code` is the exit status (`ExitCode`, or msmtp's own), `words` are the lines of msmtp and of the server, kept
-    beside our explanation. No part may ever hold a secret.
+    beside our explanation, `diagnosis` is what they mean. No part may ever hold a secret.
     """
 
     code: int = ExitCode.SOFTWARE
@@ -54,6 +58,7 @@ class AgentError(Exception):
         remedy: str = "",
         words: tuple[str, ...] = (),
         code: int | None = None,
+        diagnosis: "Diagnosis | None" = None,
     ) -> None:
         super().__init__(subject, observed)
         self.subject = subject
@@ -61,6 +66,7 @@ class AgentError(Exception):
         self.expected = expected
         self.remedy = remedy or self.usual_remedy
         self.words = words
+        self.diagnosis = diagnosis
         if code is not None:
             self.code = code
 

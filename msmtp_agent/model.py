@@ -64,17 +64,20 @@ class Status(Enum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    NOT_REACHED = "not reached"
 
 
 STAGES = ("host", "config", "secret", "pretend", "probe", "store", "deliver")
 
 
 class StageResult(NamedTuple):
-    """One stage of a job: its name (of `STAGES`), how it ended, and what was seen."""
+    """One stage of a job: its name, how it ended, what was seen, the details of that, and how long it took in s."""
 
     stage: str
     status: Status
     seen: str
+    details: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class Outcome(NamedTuple):
@@ -95,6 +98,34 @@ class Delivery(NamedTuple):
     reply: str | None
 
 
+class Owner(Enum):
+    """Who can mend a failure."""
+
+    ACCOUNT = "account"
+    ADMINISTRATOR = "administrator"
+    NETWORK = "network"
+    HOST = "host"
+
+
+class Confidence(Enum):
+    """How sure a diagnosis is: it was said in so many words; it is the usual cause; it is what such a failure means."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    GENERAL = "general"
+
+
+class Diagnosis(NamedTuple):
+    """Why mail did not leave: the cause, who can mend it and how, and what was seen that led to it."""
+
+    id: str
+    cause: str
+    owner: Owner
+    steps: tuple[str, ...]
+    evidence: tuple[str, ...]
+    confidence: Confidence
+
+
 class Problem(NamedTuple):
     """Why a job ended as it did: the exit code, one line, one line of remedy, and msmtp's own words."""
 
@@ -102,6 +133,7 @@ class Problem(NamedTuple):
     message: str
     remedy: str
     words: tuple[str, ...]
+    diagnosis: Diagnosis | None = None
 
 
 class JobReport(NamedTuple):

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from . import process
 from .errors import UnavailableError
@@ -16,6 +17,7 @@ from .secret import Secret
 _LONGEST_WORDS = 500  # characters of one line that are shown
 _MOST_WORDS = 12  # lines that are shown
 _REFUSED = 77
+_NO_LOGIN = "--auth=off"  # msmtp then runs no secret command (its `main()`, 1.8.20 to 1.8.33)
 _SERVER = "server message: "
 # Lines of msmtp's own that come after AUTH has passed; what the server says stands behind `server message: `, so that
 # no server can forge one. The exit status is 65 or 69, after the server's 5xx or 4xx.
@@ -24,6 +26,13 @@ _PASSED = re.compile(
     r"|the server did not accept the mail"
 )
 _REPLY = re.compile(r" smtpmsg='([^']*)'")
+
+
+class Served(NamedTuple):
+    """How `msmtp --serverinfo` ended, and the lines that it printed, cleaned (see the room `serverinfo`)."""
+
+    outcome: Outcome
+    lines: tuple[str, ...]
 
 
 class Msmtp:
@@ -39,12 +48,14 @@ class Msmtp:
         self.path = path
         self._host = host
         self._timeout = timeout
+        self._version: str | None = None
 
     def version(self) -> str:
-        """The version that the program states, or an empty string."""
-        completed = self._run(["--version"])
-        found = re.match(rb"msmtp version (\S+)", completed.output)
-        return found[1].decode("ascii", "replace") if found else ""
+        """The version that the program states, or an empty string; it is asked once."""
+        if self._version is None:
+            found = re.match(rb"msmtp version (\S+)", self._run(["--version"]).output)
+            self._version = found[1].decode("ascii", "replace") if found else ""
+        return self._version
 
     def pretend(self, candidate: Secret) -> Outcome:
         """Let msmtp parse its files and read the candidate, without a connection."""
@@ -59,9 +70,30 @@ class Msmtp:
         with _inherited(candidate) as (descriptor, option):
             arguments = [option, "--logfile=", "--syslog=off", "--", "@"]
             completed = self._run(arguments, inherit=[descriptor])
-        outcome = _outcome(completed, candidate, account.get("user"))
-        # Judged by the words before they are redacted: a password may be one of them.
-        return Outcome(outcome.status, outcome.words, _verify(completed.status, _lines(completed.errors)))
+        return _judged(completed, candidate, account)
+
+    def login(self, secret: Secret | None, account: Account) -> Outcome:
+        """The same with the secret that is installed, which msmtp reads itself; `secret` is it, as far as it is known.
+
+        This alone tries what a mail will meet: the secret command and its output, under msmtp's AppArmor profile.
+        """
+        return _judged(self._run(["--logfile=", "--syslog=off", "--", "@"]), secret, account)
+
+    def accepts(self, secret: Secret | None, account: Account, *, read_secret: bool) -> Outcome:
+        """Let msmtp parse its files and expand the alias of root; with `read_secret` it reads the secret as well."""
+        options = [] if read_secret else [_NO_LOGIN]
+        return _outcome(self._run(["--pretend", *options, "--", "root"]), secret, account.get("user"))
+
+    def serverinfo(self, account: Account, *options: str, secret: Secret | None = None, given: bytes = b"") -> Served:
+        """Let msmtp tell of the account's server; `options` change the account, `given` is its standard input.
+
+        With `auth off` msmtp runs no secret command and logs in nowhere. `secret` is kept out of what is given back: a
+        server may say again what it heard earlier.
+        """
+        user = account.get("user")
+        completed = self._run(["--serverinfo", _NO_LOGIN, *options], given=given)
+        lines = [secret.redact(line, user) if secret else line for line in _lines(completed.output)]
+        return Served(_outcome(completed, secret, user), tuple(_short(line) for line in lines))
 
     def send(self, recipients: Sequence[str], message: bytes, secret: Secret | None, account: Account) -> Outcome:
         """Send a mail exactly as any system mail leaves: the installed files, and no option.
@@ -125,6 +157,12 @@ def _verify(status: int | None, lines: list[str]) -> Verification:
     if status == _REFUSED and not (replies and replies[0].startswith("4")):
         return Verification.REFUSED
     return Verification.UNPROVEN
+
+
+def _judged(completed: process.Completed, secret: Secret | None, account: Account) -> Outcome:
+    """The end of a probe. Judged by the words before they are redacted: a password may be one of them."""
+    outcome = _outcome(completed, secret, account.get("user"))
+    return Outcome(outcome.status, outcome.words, _verify(completed.status, _lines(completed.errors)))
 
 
 def _outcome(completed: process.Completed, secret: Secret | None, user: str = "") -> Outcome:

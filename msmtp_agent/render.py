@@ -9,11 +9,18 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from .errors import InputOutputError
-from .model import JobReport, Problem, StageResult, Status, Verification
+from .model import Confidence, Diagnosis, JobReport, Owner, Problem, StageResult, Status, Verification
 from .printable import printable
 
 SCHEMA_VERSION = 1
-_STYLES = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "dim"}
+STYLES = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "dim", Status.NOT_REACHED: "dim"}
+_OWNERS = {
+    Owner.ACCOUNT: "you, at the provider's site",
+    Owner.ADMINISTRATOR: "the administrator of the mail service",
+    Owner.NETWORK: "whoever runs the network between this host and the server",
+    Owner.HOST: "you, on this host",
+}
+_SURE = {Confidence.CERTAIN: "", Confidence.LIKELY: "- most likely ", Confidence.GENERAL: "- a general answer "}
 _INDENT = 18  # columns before what a stage has seen
 
 
@@ -34,7 +41,7 @@ class Text:
         status = f"{result.status.value:<8}"
         lines = wrapped(f"{result.stage:<9} {result.seen}", sys.stdout, " " * _INDENT, first=8)
         if self._colours:
-            status = styled(status, _STYLES[result.status])
+            status = styled(status, STYLES[result.status])
         say(status + lines, sys.stdout)
 
     def warning(self, text: str) -> None:
@@ -60,7 +67,7 @@ class Json:
         """The whole job on standard output. Raises InputOutputError when it cannot be written there."""
         import json  # here, because most runs print none
 
-        say(json.dumps(_as_json(report)), sys.stdout)
+        say(json.dumps(as_json(report)), sys.stdout)
 
 
 def problem(fault: Problem) -> None:
@@ -68,11 +75,44 @@ def problem(fault: Problem) -> None:
     say(wrapped(f"msmtp-config: {fault.message.removeprefix('msmtp-config: ')}", sys.stderr, "  "), sys.stderr)
     for words in fault.words:
         say(wrapped(f"  msmtp: {words}", sys.stderr, "    "), sys.stderr)
+    if fault.diagnosis and fault.diagnosis.cause != fault.message:
+        diagnosis(fault.diagnosis)
     if fault.remedy:
         say(f"  fix: {printable(fault.remedy)}", sys.stderr)
 
 
-def _as_json(report: JobReport) -> dict[str, object]:
+def diagnosis(told: Diagnosis) -> None:
+    """The cause of a failure on standard error, who can mend it, and the steps, numbered where there are several."""
+    say(wrapped(f"  why: {told.cause} {_SURE[told.confidence]}({told.id})", sys.stderr, "    "), sys.stderr)
+    say(wrapped(f"  who: {_OWNERS[told.owner]}", sys.stderr, "    "), sys.stderr)
+    steps(told, sys.stderr)
+
+
+def steps(told: Diagnosis, stream: TextIO) -> None:
+    """What to do, numbered."""
+    for number, step in enumerate(told.steps, 1):
+        say(wrapped(f"  {number}. {step}", stream, "     "), stream)
+
+
+def diagnosis_as_json(told: Diagnosis) -> dict[str, object]:
+    """The diagnosis as every `--json` has it."""
+    return {
+        "id": told.id,
+        "cause": told.cause,
+        "owner": told.owner.value,
+        "steps": list(told.steps),
+        "evidence": list(told.evidence),
+        "confidence": told.confidence.value,
+    }
+
+
+def error_as_json(fault: Problem) -> dict[str, object]:
+    """The end of a job that failed as every `--json` has it."""
+    return {"code": fault.code, "message": fault.message, "remedy": fault.remedy, "words": list(fault.words)}
+
+
+def as_json(report: JobReport) -> dict[str, object]:
+    """A job as `--json` prints it."""
     fault = report.problem
     ok = fault is None
     return {
@@ -84,8 +124,8 @@ def _as_json(report: JobReport) -> dict[str, object]:
         "warnings": list(report.warnings),
         "delivery": report.delivery
         and {"recipients": list(report.delivery.recipients), "reply": report.delivery.reply},
-        "error": fault
-        and {"code": fault.code, "message": fault.message, "remedy": fault.remedy, "words": list(fault.words)},
+        "error": fault and error_as_json(fault),
+        "diagnosis": fault and fault.diagnosis and diagnosis_as_json(fault.diagnosis),
     }
 
 
