@@ -115,6 +115,7 @@ TABLE: Table = {
         "Amazon SES": setting(WARNING, f"{SES} refuses a From:", 1, host=SES),
         "SendGrid": setting(WARNING, "smtp.sendgrid.net refuses", 1, host="smtp.sendgrid.net", user="apikey"),
         "Microsoft 365": setting(WARNING, "smtp.office365.com", 12, host="smtp.office365.com", set_from_header="auto"),
+        "Fastmail": setting(WARNING, "smtp.fastmail.com", 12, host="smtp.fastmail.com", set_from_header="auto"),
         "set": setting(None, "", 0, host=SES, set_from_header="on"),
         "another server": setting(None, "", 0, host="smtp.acme.test", set_from_header="off"),
         "a name that ends like it": setting(None, "", 0, host="not-smtp.sendgrid.net"),

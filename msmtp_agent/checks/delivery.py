@@ -38,7 +38,7 @@ def _history(facts: Facts) -> History:
     return history
 
 
-def _causes(history: History) -> str:
+def causes(history: History) -> str:
     """The failures by cause: `2 EX_NOPERM smtpstatus=535 (the server refused the login), 1 EX_TEMPFAIL (...)`."""
     shown = [
         f"{count} x {cause} ({_MEANINGS.get(cause.partition(' ')[0], 'another failure')})"
@@ -63,7 +63,7 @@ def failing(facts: Facts) -> Iterator[Flaw]:
     """
     history = _history(facts)
     if history.failed_in_a_row >= FAILED:
-        observed = f"the last {history.failed_in_a_row} mails all failed: {_causes(history)}"
+        observed = f"the last {history.failed_in_a_row} mails all failed: {causes(history)}"
         yield Flaw(history.path, observed, "mail that leaves", _TEST)
     elif history.left_out and history.last_success is None:
         raise _unread(history)
@@ -109,7 +109,7 @@ def failures(facts: Facts) -> Iterator[Flaw]:
     if 0 < history.failed_in_a_row < FAILED:
         since = "since the last success" if history.last_success is not None or not history.dated else "so far"
         plural = "mails" if history.failed_in_a_row > 1 else "mail"
-        observed = f"{history.failed_in_a_row} failed {plural} {since}: {_causes(history)}"
+        observed = f"{history.failed_in_a_row} failed {plural} {since}: {causes(history)}"
         yield Flaw(history.path, observed, "mail that leaves", _TEST)
 
 

@@ -13,7 +13,9 @@ from .configuration import account_of, put
 
 CHECKS = Group("Settings")
 # They refuse a From: that is not the account's (their documentation, 2026-11-22).
-_CHECK_FROM = re.compile(r"^(smtp\.sendgrid\.net|email-smtp\.[a-z0-9-]+\.amazonaws\.com|smtp\.office365\.com)$")
+_CHECK_FROM = re.compile(
+    r"^(smtp\.(sendgrid\.net|office365\.com|fastmail\.com)|email-smtp\.[a-z0-9-]+\.amazonaws\.com)$"
+)
 _REFUSE_LOCALHOST = ("smtp-relay.gmail.com",)  # 421 4.7.0 after EHLO localhost (its documentation, 2026-11-22)
 
 
@@ -76,9 +78,9 @@ def from_override(facts: Facts) -> Iterator[Flaw]:
 def from_header(facts: Facts) -> Iterator[Flaw]:
     """The server refuses the From: header of system mail.
 
-    cron and others write `From: root`. Amazon SES, SendGrid and Microsoft 365 refuse a From: that is not the account's
-    own (`554 Missing final '@domain'`, `550 ... verified Sender Identity`, `550 5.7.60`). msmtp leaves a From: that is
-    there alone unless `set_from_header on`.
+    cron and others write `From: root`. Amazon SES, SendGrid, Microsoft 365 and Fastmail refuse a From: that is not the
+    account's own (`554 Missing final '@domain'`, `550 ... verified Sender Identity`, `550 5.7.60`, `551 5.7.1 Not
+    authorised to send from this header address`). msmtp leaves a From: that is there alone unless `set_from_header on`.
 
     Add `set_from_header on` to the account.
     """

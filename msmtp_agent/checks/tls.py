@@ -6,9 +6,10 @@ from shlex import quote
 
 from msmtp_agent.facts import Facts, NotApplicableError, Pem, known
 from msmtp_agent.host import MSMTPRC
+from msmtp_agent.loopback import is_loopback
 from msmtp_agent.model import FileKind
 from msmtp_agent.msmtprc import Account, refusal
-from msmtp_agent.readiness import WITHOUT_PASSWORD, is_loopback
+from msmtp_agent.readiness import WITHOUT_PASSWORD
 
 from .check import ERROR, WARNING, Flaw, Group, edit, rights
 from .configuration import account_of, put
@@ -57,19 +58,17 @@ def unchecked(facts: Facts) -> Iterator[Flaw]:
     `tls_fingerprint` either. On loopback (a local bridge with a certificate of its own) only another user of this
     machine could be that; the certificate can be pinned there.
 
-    Remove the line. For a certificate of the server's own, give its fingerprint (`msmtp --serverinfo --tls
-    --tls-certcheck=off` shows it) as `tls_fingerprint`, or the certificate itself as `tls_trust_file`.
+    Remove the line. For a certificate of the server's own, as a local bridge has one, `msmtp-config pin` puts its
+    fingerprint in place of the line; or name the certificate itself as `tls_trust_file`.
     """
     account = _encrypted(facts)
     if account.get("tls_certcheck") != "off":
         return
     line = account.line_of("tls_certcheck")
     if is_loopback(account.get("host")):
-        pin = "tls_fingerprint ..., shown by: msmtp --serverinfo --tls --tls-certcheck=off"
-        remedy = edit(MSMTPRC, line, f"in place of tls_certcheck off: {pin}")
-        yield Flaw(MSMTPRC, "`tls_certcheck off`", "the certificate pinned", remedy, line, WARNING)
+        yield Flaw(MSMTPRC, "`tls_certcheck off`", "the certificate pinned", "msmtp-config pin", line, WARNING)
     else:
-        remedy = edit(MSMTPRC, line, "remove tls_certcheck off")
+        remedy = edit(MSMTPRC, line, "remove tls_certcheck off; for a certificate of its own: msmtp-config pin")
         yield Flaw(MSMTPRC, f"`tls_certcheck off` for {account.get('host')}", "`tls_certcheck on`", remedy, line)
 
 
