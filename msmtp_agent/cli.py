@@ -97,6 +97,40 @@ def audit_host(
         raise typer.Exit(audit_cli.run(options))
 
 
+@app.command("diagnose")
+def diagnose_host(
+    to: str = typer.Option(None, "--to", metavar="ADDRESS", help="Send a mail there as the last stage."),
+    timeout: float = _TIMEOUT,
+    as_json: bool = _JSON,
+) -> None:
+    """Find out why mail does not leave: every stage one by one, no mail sent, and what to do."""
+    wishes = _wishes(to=to, timeout=timeout)
+    from . import diagnose_cli
+
+    raise typer.Exit(diagnose_cli.run(wishes, as_json))
+
+
+@app.command("providers")
+def show_providers(
+    name: str = typer.Argument(None, metavar="[NAME]", help="A provider's name, or the name of its server."),
+    as_json: bool = _JSON,
+) -> None:
+    """What is known of the mail providers: servers, user names, passwords, limits, and when that was checked."""
+    from . import providers_cli
+
+    raise typer.Exit(providers_cli.run(name, as_json))
+
+
+@app.command("pin")
+def pin_certificate(
+    accept: bool = typer.Option(False, "--accept", help="Write it without asking."), timeout: float = _TIMEOUT
+) -> None:
+    """Trust the certificate that the server shows now, by its fingerprint: for a local bridge that signs its own."""
+    from . import pin_cli
+
+    raise typer.Exit(pin_cli.run(accept, _wishes(timeout=timeout).timeout))
+
+
 def main() -> int:
     """Run the command line and return the exit status; no traceback is ever shown: it could hold the secret."""
     try:
@@ -149,7 +183,7 @@ def _refuse_options_before_verb(context: typer.Context) -> None:
 
 def _wishes(
     *,
-    to: str | None,
+    to: str | None = None,
     timeout: float,
     mail: bool = True,
     offline: bool = False,
