@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from bench_meter import DECODED
+
 from tests.support.roots import Root
 from tests.support.smtpd import Smtpd
 from tests.support.trees import Machine
@@ -91,6 +93,12 @@ def _each_root(samples: Samples) -> float:
     return 1000 * (many - few) / (ROOTS - 10)
 
 
+def _each_outcome(samples: Samples) -> float:
+    """Milliseconds of decoding one outcome."""
+    many, none = (_milliseconds(samples, f"decode {name}") for name in ("many", "none"))
+    return (many - none) / DECODED
+
+
 def _rows(samples: Samples) -> list[Row]:
     typer = _milliseconds(samples, TYPER)
     version = _milliseconds(samples, "version")
@@ -106,6 +114,8 @@ def _rows(samples: Samples) -> list[Row]:
         Row("audit : import typer", _milliseconds(samples, "audit text"), typer, "ms", 1.1),
         Row("audit --format json : import typer", _milliseconds(samples, "audit json"), typer, "ms", 0.85),
         Row(f"audit, each of {ROOTS} roots : 3 ms", _each_root(samples), 3.0, "ms", 1.0),
+        Row("providers : 0.9 x import typer + 10 ms", _milliseconds(samples, "providers"), 0.9 * typer + 10, "ms", 1.0),
+        Row("decoding one outcome : 1 ms", _each_outcome(samples), 1.0, "ms", 1.0),
         Row(f"audit, peak memory of {ROOTS} roots : of 10", many, few, "MiB", 1.1),
     ]
 

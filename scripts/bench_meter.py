@@ -17,10 +17,24 @@ from pathlib import Path
 
 SECRET = Path("/etc/msmtp-password")
 ROOTS = Path("/srv/roots")
+DECODED = 500  # outcomes in one run
 PACKAGE = Path("/usr/lib/python3/dist-packages/msmtp_agent")
 # What the program gives to msmtp, so that the bare runs are the same runs.
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 _MAIL = b"To: root\nSubject: a test mail\nAuto-Submitted: auto-generated\n\nThis host can send its system mail.\n"
+# Words that no rule knows, as long as a server's are shown: every row of the table is asked.
+_DECODE = """
+import sys
+from msmtp_agent import diagnosis
+from msmtp_agent.diagnosis.failure import understand
+from msmtp_agent.msmtprc import parse
+from msmtp_agent.providers import BUILT_IN
+
+account = parse(open("/etc/msmtprc", "rb").read())["default"]
+words = ["authentication failed (method PLAIN)", *["server message: 535-5.7.8 " + "zwei blaue Blumen " * 27] * 9]
+for _ in range(int(sys.argv[1])):
+    diagnosis.decode(understand(words, 77, account, version="1.8.23"), BUILT_IN)
+"""
 _ACCEPTED = 65  # msmtp's status when the server has taken the password and refuses the recipient `@`
 
 _Action = tuple[int, int, int] | tuple[int, int, str, int, int]
@@ -58,6 +72,9 @@ def _programs(password: bytes, roots: list[str]) -> dict[str, Program]:
         "audit json": Program(("/usr/bin/msmtp-config", "audit", "--format", "json"), secret=line),
         "audit 10 roots": Program(_audit(roots[:10])),
         "audit all roots": Program(_audit(roots), every=5),
+        "providers": Program(("/usr/bin/msmtp-config", "providers")),
+        "decode none": Program((python, "-c", _DECODE, "0")),
+        "decode many": Program((python, "-c", _DECODE, str(DECODED))),
         "msmtp version": Program((msmtp, "--version")),
         "msmtp pretend": Program((msmtp, "--pretend", candidate, "--", "root"), inherited=line),
         "msmtp probe": Program(probe, inherited=line, status=_ACCEPTED),

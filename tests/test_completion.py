@@ -16,6 +16,7 @@ from msmtp_agent.audit_cli import FORMATS
 from msmtp_agent.checks import CATALOGUE
 from msmtp_agent.cli import app
 from msmtp_agent.model import Severity
+from msmtp_agent.providers import BUILT_IN
 from tests.support.sandbox import PROJECT
 from tests.support.view import SYSTEM_PATH
 
@@ -23,6 +24,7 @@ BASH = PROJECT / "completions/bash/msmtp-config"
 ZSH = PROJECT / "completions/zsh/_msmtp-config"
 FISH = PROJECT / "completions/fish/msmtp-config.fish"
 PAGE = PROJECT / "docs/msmtp-config.8"
+PROVIDERS = {provider.id for provider in BUILT_IN}
 IDS = {check.id for check in CATALOGUE}
 # What the audit's options take, where it is one of a few words.
 WORDS = {
@@ -56,7 +58,8 @@ def options(verb: str = "") -> set[str]:
     if verb:
         holder = holder.commands[verb]
         context = holder.make_context(verb, [], parent=context, resilient_parsing=True)
-    return {name for parameter in holder.params for name in parameter.opts} | set(holder.get_help_option_names(context))
+    names = {name for parameter in holder.params for name in parameter.opts if name.startswith("-")}
+    return names | set(holder.get_help_option_names(context))
 
 
 def takes_value(verb: str = "") -> set[str]:
@@ -68,7 +71,7 @@ def test_the_truth_is_not_empty() -> None:
     assert {"--password-stdin", "--to", "--help", "-h"} <= options()
     assert options("test") < options()
     assert {"--format", "--root"} <= options("audit")
-    assert set(command().commands) == {"audit", "test"}
+    assert set(command().commands) == {"audit", "diagnose", "pin", "providers", "test"}
     assert takes_value() == {"--credential", "--to", "--timeout"}
     assert takes_value("audit") == WORDS.keys() | {"--output", "--root"}
 
@@ -99,7 +102,7 @@ def flags(text: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("verb", ["", "audit", "test"])
+@pytest.mark.parametrize("verb", ["", "audit", "diagnose", "pin", "providers", "test"])
 def test_the_man_page_tells_every_option(verb: str) -> None:
     told = flags(section(f"The verb {verb}", "Ss") if verb else section("OPTIONS"))
     assert told | {"--help", "-h"} == options(verb)
@@ -167,6 +170,12 @@ def test_bash_offers_the_verbs() -> None:
     assert bash_offers("tes") == {"test"}
 
 
+def test_bash_offers_the_providers() -> None:
+    assert bash_offers("providers", "") == PROVIDERS
+    assert bash_offers("providers", "-") == options("providers")
+    assert bash_offers("providers", "proton") == {"proton", "proton-bridge"}
+
+
 def test_bash_is_registered_for_the_command() -> None:
     assert "-F _msmtp_config msmtp-config" in run(["bash", "--norc", "-c", f"source {BASH}; complete -p msmtp-config"])
 
@@ -205,6 +214,7 @@ def test_fish_offers_the_options(tmp_path: Path) -> None:
     for verb in command().commands:
         assert fish_offers(verb, "--", home=tmp_path) == options(verb) - {"-h"}
     assert fish_offers("", home=tmp_path) == set(command().commands)
+    assert fish_offers("providers", "", home=tmp_path) == PROVIDERS
 
 
 @pytest.mark.parametrize("option", sorted(WORDS))
@@ -263,6 +273,7 @@ def test_zsh_offers_the_options(tmp_path: Path) -> None:
 def test_zsh_offers_the_words_for_a_value(tmp_path: Path) -> None:
     for option, words in WORDS.items():
         assert zsh_offers(f"audit {option} ", tmp_path) >= words, option
+    assert zsh_offers("providers ", tmp_path) >= PROVIDERS
     # The list itself is shown again, above what may follow.
     listed = zsh_offers("audit --only secret-mode,tls-", tmp_path) & IDS - {"secret-mode"}
     assert listed == {name for name in IDS if name.startswith("tls-")}

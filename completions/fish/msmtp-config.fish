@@ -1,7 +1,11 @@
 # Completion of msmtp-config(8) for fish. Static: nothing is started at TAB.
-set -l main 'not __fish_seen_subcommand_from audit test'
+set -l main 'not __fish_seen_subcommand_from audit diagnose pin providers test'
 set -l verb '__fish_seen_subcommand_from test'
 set -l audit '__fish_seen_subcommand_from audit'
+set -l diagnose '__fish_seen_subcommand_from diagnose'
+set -l pin '__fish_seen_subcommand_from pin'
+set -l providers '__fish_seen_subcommand_from providers'
+set -l names fastmail gmail icloud mailgun microsoft365 outlook postmark proton proton-bridge sendgrid ses yahoo zoho
 set -l checks \
     secret-missing secret-type secret-links secret-owner secret-mode secret-acl secret-empty secret-blank \
     secret-lines secret-carriage-return secret-nul secret-byte-order-mark secret-utf8 secret-encrypted \
@@ -20,6 +24,9 @@ set -l checks \
 
 complete -c msmtp-config -f
 complete -c msmtp-config -n $main -a audit -d 'Find every reason why mail is unsafe or will not leave'
+complete -c msmtp-config -n $main -a diagnose -d 'Find out why mail does not leave'
+complete -c msmtp-config -n $main -a pin -d 'Trust the certificate that the server shows now'
+complete -c msmtp-config -n $main -a providers -d 'What is known of the mail providers'
 complete -c msmtp-config -n $main -a test -d 'Send a test mail with what is installed'
 
 complete -c msmtp-config -n $main -l password-stdin -d 'Read the password from standard input'
@@ -52,3 +59,16 @@ complete -c msmtp-config -n $audit -l dry-run -d 'Print the plan, and change not
 complete -c msmtp-config -n $audit -l list -d 'Print every check'
 complete -c msmtp-config -n $audit -l explain -x -a "$checks" -d 'Print what a check is about, and what to do'
 complete -c msmtp-config -n $audit -s h -l help -d 'Show the options'
+
+complete -c msmtp-config -n $diagnose -l to -x -d 'Send a mail there as the last stage'
+complete -c msmtp-config -n $diagnose -l timeout -x -d 'Deadline of every program that is started'
+complete -c msmtp-config -n $diagnose -l json -d 'Print one JSON object instead of text'
+complete -c msmtp-config -n $diagnose -s h -l help -d 'Show the options'
+
+complete -c msmtp-config -n $pin -l accept -d 'Write it without asking'
+complete -c msmtp-config -n $pin -l timeout -x -d 'Deadline of every program that is started'
+complete -c msmtp-config -n $pin -s h -l help -d 'Show the options'
+
+complete -c msmtp-config -n $providers -a "$names"
+complete -c msmtp-config -n $providers -l json -d 'Print one JSON object instead of text'
+complete -c msmtp-config -n $providers -s h -l help -d 'Show the options'
