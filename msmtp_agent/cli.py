@@ -196,7 +196,9 @@ def _wishes(
     if not 0 < timeout <= _LONGEST:
         raise UsageError("--timeout", f"is {timeout:g}", expected=f"seconds, more than 0, at most {_LONGEST:g}")
     if to is not None:
-        if not (0 < len(to) <= 254 and to.isascii() and to.isprintable()) or " " in to or to.startswith("-"):
+        local, at, domain = to.rpartition("@")
+        whole = 0 < len(to) <= 254 and to.isascii() and to.isprintable() and bool(domain) and bool(local) == bool(at)
+        if not whole or to.startswith("-") or any(character in to for character in " <>"):
             raise UsageError("--to", "is not a mail address", expected="name@host, or a local name")
         for option, given in (("--no-mail", not mail), ("--offline", offline)):
             if given:

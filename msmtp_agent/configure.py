@@ -234,6 +234,10 @@ class _Job:
             from .explain import doubt, gist
 
             error = doubt(self._host, self._account, outcome, self._msmtp.version())
+            if outcome.status is None:
+                from .silence import place
+
+                error.diagnosis = place(self._host, self._msmtp, self._account, candidate)
             entry.fail("; ".join((error.message, *gist(error.words))))
             return error
 

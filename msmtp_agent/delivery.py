@@ -4,10 +4,10 @@ import time
 from shlex import quote
 
 from . import __version__, aliases
-from .errors import AgentError, ConfigError, MsmtpError, TemporaryError
+from .errors import AgentError, ConfigError, MsmtpError, RefusedError, TemporaryError
 from .host import ALIASES, MSMTPRC, Host
 from .journal import Entry, Journal
-from .model import Delivery, FileKind, Outcome
+from .model import Delivery, FileKind, Outcome, Verification
 from .msmtp import Msmtp
 from .msmtprc import Account
 from .printable import printable
@@ -30,7 +30,7 @@ def deliver(
     outcome = msmtp.send(envelope, _message(host, envelope[0]), secret, account)
     shown = ", ".join(final)
     if outcome.status != 0:
-        raise _not_sent(host, msmtp, account, outcome, shown)
+        raise _not_sent(host, msmtp, account, outcome, shown, secret)
     try:
         reply = msmtp.last_reply(account, offset, outcome, secret)
     except AgentError:
@@ -43,25 +43,36 @@ def deliver(
         journal.warn(f"msmtp: {words}")
 
 
-def _not_sent(host: Host, msmtp: Msmtp, account: Account, outcome: Outcome, shown: str) -> AgentError:
+def _not_sent(
+    host: Host, msmtp: Msmtp, account: Account, outcome: Outcome, shown: str, secret: Secret | None
+) -> AgentError:
     """The error that a failed run stands for; a deadline is temporary, any other status is msmtp's own."""
     from .explain import explain  # here, because most mails leave
+    from .silence import place
 
-    diagnosis = explain(host, account, outcome, version=msmtp.version())
     if outcome.status is None:
         return TemporaryError(
             f"test mail to {shown}",
             "msmtp was still waiting for the server at the deadline and was ended",
             words=outcome.words,
             remedy="msmtp-config test --timeout 120",
-            diagnosis=diagnosis,
+            diagnosis=place(host, msmtp, account, secret),
         )
+    diagnosis = explain(host, account, outcome, version=msmtp.version())
     if outcome.status < 0:
         return AgentError(
             f"test mail to {shown}",
             f"msmtp died of signal {-outcome.status}, and the mail may have left all the same",
             words=outcome.words,
             remedy="df /var/log   # msmtp 1.8 aborts when its log cannot grow",
+            diagnosis=diagnosis,
+        )
+    if outcome.status == RefusedError.code and outcome.verification is not Verification.REFUSED:
+        return TemporaryError(  # a 4xx reply to AUTH
+            f"test mail to {shown}",
+            "was not sent for now",
+            words=outcome.words,
+            remedy="msmtp-config test   # again in some minutes",
             diagnosis=diagnosis,
         )
     return MsmtpError(
@@ -117,12 +128,16 @@ def _expanded(host: Host, path: str, name: str) -> tuple[str, ...]:
     try:
         return aliases.expand(aliases.parse(content), name)
     except aliases.AliasesError as error:
+        from .explain import explain  # as msmtp would end, so that the answer is the same
+
         where = f"{path}: line {error.line}" if error.line else path
+        would = Outcome(ConfigError.code, (f"{where}: {error.fault}",))
         raise ConfigError(
             where,
             error.fault,
             expected="a line that msmtp accepts",
             remedy=f"sensible-editor +{error.line} {quote(path)}",
+            diagnosis=explain(host, None, would),
         ) from None
 
 

@@ -9,9 +9,9 @@ from .configuration import describe, known_secret, safe_account
 from .delivery import deliver
 from .diagnose_route import Route, ended
 from .diagnosed import STAGES, Diagnosed
-from .diagnosis.failure import stage_of
+from .diagnosis.failure import understand
 from .errors import AgentError, ConfigError, DataError, InputOutputError, NotRootError, unforeseen
-from .explain import explain, gist, unusable
+from .explain import explain, unusable
 from .facts import History
 from .host import MSMTPRC, SECRET, Host
 from .journal import Entry, Journal, Listener
@@ -19,12 +19,11 @@ from .model import Diagnosis, FileKind, Outcome, Status, Verification, Wishes
 from .msmtp import Msmtp
 from .msmtprc import Account
 from .providers import by_host
+from .providers.fact import Provider
 from .providers.local import known
 from .readiness import WANTED, WITHOUT_PASSWORD, reads_secret_file
 from .secret import MAXIMUM, Secret
 from .survey import configuration, history
-
-_SENDER = "envelope from address "  # how msmtp's line begins when the server refuses it
 
 
 def run(host: Host, wishes: Wishes, listener: Listener) -> Diagnosed:
@@ -46,6 +45,7 @@ class _Job:
         self._now = time.time()
         self._version = ""
         self._account: Account | None = None
+        self._providers: tuple[Provider, ...] = ()
         self._arrival: Diagnosis | None = None
         self._route: Route | None = None
         self._history: History | None = None
@@ -89,6 +89,9 @@ class _Job:
             outcome = msmtp.accepts(None, account, read_secret=False)
             if outcome.status != 0:
                 raise unusable(self._host, account, outcome, self._version)
+            self._providers, wrong = known(self._host)
+            if wrong is not None:
+                self._journal.warn(wrong.message)
             entry.seen = describe(account)
             entry.details.append(f"msmtp {self._version or 'of unknown version'} ({msmtp.path}) takes it")
         with self._journal.stage("secret") as entry:
@@ -138,10 +141,7 @@ class _Job:
         outcome = msmtp.accepts(candidate, account, read_secret=True)
         if outcome.status != 0:
             raise unusable(self._host, account, outcome, self._version)
-        providers, wrong = known(self._host)
-        if wrong is not None:
-            self._journal.warn(wrong.message)
-        provider = by_host(providers, account.get("host"), account.port)
+        provider = by_host(self._providers, account.get("host"), account.port)
         for misfit in shape.judge(candidate, account, provider.id if provider else ""):
             self._journal.warn(misfit.message)
         return candidate
@@ -171,26 +171,18 @@ class _Job:
                 outcome = msmtp.login(secret, account)
                 self._journal.verification = outcome.verification
                 if outcome.verification is not Verification.ACCEPTED:
-                    own = (*gist(outcome.words), "")[0]
-                    observed = "no login" if stage_of(own) else "no answer to the login, or to what follows it"
-                    if outcome.verification is Verification.REFUSED:
-                        observed = "the server refused the login"
-                    raise ended(entry, route.error(observed, outcome, stage="auth"))
+                    raise ended(entry, route.no_login(outcome))
                 entry.seen = words.login(account, needed=True)
         with self._journal.stage("sender") as entry:
             outcome = outcome or msmtp.login(secret, account)
-            own = (*gist(outcome.words), "")[0]
-            if outcome.verification is not Verification.ACCEPTED or own.startswith(_SENDER):
+            place = understand(outcome.words, outcome.status, account).stage
+            if outcome.verification is not Verification.ACCEPTED or place == "sender":
                 observed = f"the server refused the sender {account.get('from') or 'of the account'}"
-                if not own.startswith(_SENDER):
+                if place != "sender":
                     observed = "the server took no sender"
                 raise ended(entry, route.error(observed, outcome, stage="sender"))
             entry.seen = f"the server accepted {account.get('from') or 'the sender of the account'}"
-            entry.details.append(
-                "no mail was sent: it refused the recipient `@`, as it should"
-                if own.startswith("recipient address ")
-                else "it took the recipient `@` as well: an empty mail went as far as it let it"
-            )
+            entry.details.append(words.recipient(place, outcome))
 
     # --- the log
 
@@ -221,8 +213,8 @@ class _Job:
         """Warn where everything works now, and the last mail failed all the same."""
         if self._history is not None and self._history.failed_in_a_row:
             self._journal.warn(
-                f"{self._history.path}: the last mail failed, and now every stage passes: either it has passed,"
-                " or that mail was sent in another way (msmtp-config audit)"
+                f"{self._history.path}: the last mail failed, and now every stage passes: the fault has gone, or that"
+                " mail was sent in another way (see msmtp-config audit)"
             )
 
 

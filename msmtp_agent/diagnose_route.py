@@ -4,26 +4,24 @@ import time
 from collections.abc import Iterable
 from functools import cached_property
 
-from . import certificates, network, serverinfo
 from . import diagnose_words as words
+from . import network, serverinfo
+from .diagnose_look import look
 from .diagnosed import USUAL_PORTS, Seen
-from .diagnosis.failure import stage_of
+from .diagnosis.failure import stage_of, understand
 from .errors import AgentError, MsmtpError, RefusedError, TemporaryError
 from .explain import explain, gist
-from .host import Host
+from .host import MSMTPRC, Host
 from .journal import Entry, Journal
 from .model import Outcome, Verification, Wishes
 from .msmtp import Msmtp, Served
 from .msmtprc import Account
 from .network import Reached
-from .printable import printable
 from .resolve import resolve
 from .secret import Secret
 
 _PATIENCE = 10.0  # s for connections of our own: the packet that begins one has been sent four times by then
 _MOST_TRIED = 4  # addresses of which other ports are tried
-_MOST_NAMES = 100  # of a certificate
-_LONGEST = 200  # characters of one name
 _ORDER = ("resolve", "connect")  # what msmtp does before it speaks with the server
 
 
@@ -42,6 +40,7 @@ class Route:
         self._name = account.get("host")
         self._port = account.port
         self._stopped = ""  # where our own look at TLS ended
+        self._traits: frozenset[str] = frozenset()  # what that look has found out for the decoder
         self._now = time.time()
         self.addresses: tuple[Reached, ...] = ()
         self.ports: tuple[Reached, ...] = ()
@@ -56,12 +55,13 @@ class Route:
         stage: str,
         traits: frozenset[str] = frozenset(),
         seen: Iterable[str] = (),
+        subject: str = "",
     ) -> AgentError:
         """The error for a run of msmtp that failed; `stage` is where, unless msmtp's own words tell.
 
-        `traits` are for the decoder, `seen` is what else speaks for its answer.
+        `traits` are for the decoder, `seen` is what else speaks for its answer; `subject` is the server without it.
         """
-        subject = f"{self._name or self._account.get('socket')}:{self._port}"
+        subject = subject or f"{self._name or self._account.get('socket')}:{self._port}"
         version = self._msmtp.version()
         told = explain(self._host, self._account, outcome, version=version, stage=stage, traits=traits)
         told = told._replace(evidence=(*told.evidence, *seen))
@@ -79,6 +79,23 @@ class Route:
         else:
             observed += f"; msmtp ended with {outcome.status}"
         return kind(subject, observed, words=outcome.words, code=code, diagnosis=told)
+
+    def no_login(self, outcome: Outcome) -> AgentError:
+        """The error for a login that failed, at the server or before it."""
+        place = understand(outcome.words, outcome.status, self._account).stage
+        if place == "secret" or (outcome.status is None and self._secret_never_comes()):
+            subject = f"{MSMTPRC}: line {self._account.line_of('passwordeval')}"
+            return self.error("`passwordeval` gave no password", outcome, stage="secret", subject=subject)
+        observed = "no login" if place != "general" else "no answer to the login, or to what follows it"
+        if outcome.verification is Verification.REFUSED:
+            observed = "the server refused the login"
+        return self.error(observed, outcome, stage="auth")
+
+    def _secret_never_comes(self) -> bool:
+        """Whether it is the secret command that does not end, and no server that falls silent: it is run once more."""
+        if self._secret is not None or not self._account.get("passwordeval"):
+            return False
+        return self._msmtp.accepts(None, self._account, read_secret=True).status is None
 
     def resolve_and_connect(self) -> None:
         """The stages resolve, connect and ports. Raises AgentError where msmtp does not get further either."""
@@ -122,6 +139,10 @@ class Route:
     @property
     def _patience(self) -> float:
         return min(self._timeout, _PATIENCE)
+
+    @property
+    def _starttls(self) -> bool:
+        return self._account.get("tls_starttls") != "off"
 
     @cached_property
     def _served(self) -> Served:
@@ -177,9 +198,9 @@ class Route:
             entry.seen, entry.details[:] = words.connections(self.addresses, self._port)
             works = any(not one.fault for one in self.addresses)
             further = self._gets_past_dead_ones(entry) if works else self._goes_beyond("connect", entry)
-            observed, looked = entry.seen, tuple(entry.details)
+            observed, looked = entry.seen if works else words.unreached(self.addresses), tuple(entry.details)
             if not further:
-                entry.fail(observed)
+                entry.fail(entry.seen)
                 entry.details += quoted(self._served.outcome.words)
         with self._journal.stage("ports") as other:
             if works or further:
@@ -223,20 +244,17 @@ class Route:
         """
         place = self._own_stage() or self._stopped
         if place in ("greeting", "hello"):
-            return self._account.get("tls_starttls") != "off" and self.certificate is None
+            return self._starttls and self.certificate is None
         return place != "" or self.certificate is None
 
     def _told(self, entry: Entry, observed: str, outcome: Outcome, *, at: str = "") -> AgentError:
         """The error of a failed run, and the end of its stage with it."""
-        usual = "greeting" if self._account.get("tls_starttls") == "off" or not self._account.uses_tls else "hello"
-        return ended(entry, self.error(observed, outcome, stage=at or self._stopped or usual, seen=entry.details))
-
-    def _clean(self, text: str) -> str:
-        """Fit for a terminal, and without the secret, which a server may say again."""
-        shown = printable(self._hide(text))
-        return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + " [cut]"
+        usual = "hello" if self._starttls and self._account.uses_tls else "greeting"
+        stage = at or self._stopped or usual
+        return ended(entry, self.error(observed, outcome, stage=stage, traits=self._traits, seen=entry.details))
 
     def _hide(self, text: str) -> str:
+        """Without the secret, which a server may say again."""
         return self._secret.redact(text, self._account.get("user")) if self._secret else text
 
     def _look(self, entry: Entry) -> None:
@@ -244,32 +262,16 @@ class Route:
         address = next((one.address for one in self.addresses if not one.fault), "")
         if not address:
             return
-        domain = self._account.get("domain")
         timeout = self._timeout if self._served.outcome.status is not None else self._patience
-        try:
-            shown = network.certificate(
-                address,
-                self._port,
-                timeout,
-                server_name=self._account.get("tls_host_override") or self._name,
-                starttls=self._account.get("tls_starttls") != "off",
-                hello=domain if domain and "%" not in domain else "localhost",
-                hide=self._hide,
-            )
-            described = certificates.describe(shown.der, self._hide)
-        except network.StoppedError as error:
-            self._stopped = error.stage
-            entry.details.append(self._clean(f"our own look: {error.message}"))
+        found = look(self._account, address, self._hide, timeout=timeout, patience=self._patience)
+        self._stopped, self.certificate = found.stopped, found.certificate
+        if found.fault:
+            entry.details.append(f"our own look: {found.fault}")
+        if found.at_once:
+            entry.details.append("our own look: TLS begins there at once, without a greeting")
+            self._traits = frozenset({"port-implicit"})
+        if self.certificate is None:
             return
-        except ValueError:
-            entry.details.append("our own look: the certificate cannot be read")
-            return
-        names = tuple(self._clean(name) for name in described.names[:_MOST_NAMES])
-        subject, issuer = self._clean(described.subject), self._clean(described.issuer)
-        self.certificate = Seen(
-            subject, issuer, names, described.not_before, described.not_after, described.fingerprint,
-            shown.protocol, shown.cipher,
-        )  # fmt: skip
         told = words.certificate(self.certificate, self._account, self._now)
         entry.seen = told.seen
         entry.details += told.details

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from .checks.delivery import causes
 from .diagnosed import Seen
 from .facts import History
+from .model import Outcome
 from .msmtprc import Account
 from .network import Reached
 from .readiness import WITHOUT_PASSWORD
@@ -36,13 +37,17 @@ def addresses(name: str, found: Sequence[str]) -> Words:
     return Words(f"{name}: {_count(len(found), 'address', 'es')}", tuple(found))
 
 
+def unreached(reached: Sequence[Reached]) -> str:
+    """Why no address could be reached: each reason once."""
+    return f"cannot be reached: {', '.join(dict.fromkeys(one.fault for one in reached))}"
+
+
 def connections(reached: Sequence[Reached], port: int) -> Words:
     """Which addresses answer at the port, and how long that took."""
     works = [one for one in reached if not one.fault]
     details = tuple(f"{one.address}: {one.fault or duration(one.seconds)}" for one in reached)
     if not works:
-        faults = list(dict.fromkeys(one.fault for one in reached))
-        return Words(f"port {port} cannot be reached: {', '.join(faults)}", details if len(reached) > 1 else ())
+        return Words(f"port {port} {unreached(reached)}", details if len(reached) > 1 else ())
     first = f"{works[0].address}, port {port}, in {duration(works[0].seconds)}"
     if len(works) == len(reached):
         return Words(first, details if len(reached) > 1 else ())
@@ -61,15 +66,15 @@ def ports(reached: Sequence[Reached], port: int) -> Words:
     if works:
         verb = "answers" if len(works) == 1 else "answer"
         return Words(f"{' and '.join(works)} {verb}: something on the way drops port {port}", details)
-    return Words("no other usual port answers either", details)
+    return Words("no other usual port is open either", details)
 
 
 def certificate(shown: Seen, account: Account, now: float) -> Words:
     """The server's certificate: how long it holds, whose it is, and who has verified it."""
-    days = shown.days(now)
     date = time.strftime("%Y-%m-%d", time.gmtime(shown.not_after))
-    validity = f"in {_count(days, 'day')}" if days >= 0 else f"{_count(-days, 'day')} ago"
-    verb = "expires" if days >= 0 else "expired"
+    days = int(abs(shown.not_after - now) // _DAY)
+    span = _count(days, "day") if days else "less than a day"
+    verb, validity = ("expires", f"in {span}") if shown.not_after > now else ("expired", f"{span} ago")
     names = ", ".join(shown.names[:_MOST_NAMES]) or "none"
     more = f" and {len(shown.names) - _MOST_NAMES} more" if len(shown.names) > _MOST_NAMES else ""
     return Words(
@@ -88,7 +93,8 @@ def certificate(shown: Seen, account: Account, now: float) -> Words:
 def expires_soon(shown: Seen, now: float) -> str:
     """A warning for a certificate that holds for some days yet; an empty string for any other."""
     days = shown.days(now)
-    return f"certificate: expires in {_count(days, 'day')}; expected a renewed one" if 0 <= days < _SOON else ""
+    span = _count(days, "day") if days else "less than a day"
+    return f"certificate: expires in {span}; expected a renewed one" if 0 <= days < _SOON else ""
 
 
 def session(info: ServerInfo, account: Account) -> Words:
@@ -133,6 +139,13 @@ def login(account: Account, *, needed: bool) -> str:
         return f"`auth {account.method}`: msmtp does not log in"
     what = "the login" if account.method in WITHOUT_PASSWORD else f"the password of {account.shown_user}"
     return f"the server accepted {what}"
+
+
+def recipient(place: str, outcome: Outcome) -> str:
+    """What became of the recipient of a probe, which is none, and whom no server should take."""
+    if place == "recipient":
+        return "no mail was sent: it refused the recipient `@`, as it should"
+    return f"it took the recipient `@` as well, and {'refused the' if outcome.status else 'an'} empty mail behind it"
 
 
 def told(history: History, now: float) -> Words:

@@ -47,7 +47,7 @@ class Msmtp:
             raise UnavailableError("msmtp", "is not installed", remedy="apt install msmtp msmtp-mta")
         self.path = path
         self._host = host
-        self._timeout = timeout
+        self.timeout = timeout
         self._version: str | None = None
 
     def version(self) -> str:
@@ -100,7 +100,9 @@ class Msmtp:
 
         `secret` is what msmtp will send, as far as it is known: a server may say it again.
         """
-        return _outcome(self._run(["--", *recipients], given=message), secret, account.get("user"))
+        completed = self._run(["--", *recipients], given=message)
+        outcome = _outcome(completed, secret, account.get("user"))
+        return outcome._replace(verification=_verify(completed.status, _lines(completed.errors)))
 
     def last_reply(self, account: Account, offset: int, outcome: Outcome, secret: Secret | None) -> str | None:
         """The server's final reply to the mail just sent: from the log behind `offset`, or from msmtp's own words.
@@ -125,7 +127,7 @@ class Msmtp:
 
     def _run(self, options: list[str], *, given: bytes = b"", inherit: Sequence[int] = ()) -> process.Completed:
         return process.run(
-            [self.path, *options], timeout=self._timeout, home=self._host.home(), given=given, inherit=inherit
+            [self.path, *options], timeout=self.timeout, home=self._host.home(), given=given, inherit=inherit
         )
 
 

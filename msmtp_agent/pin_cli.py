@@ -6,8 +6,6 @@ from . import interruption, pin, render, shield, terminal
 from .host import Host
 from .journal import exit_code
 
-_INDENT = " " * 18  # as what a stage has seen
-
 
 class _Person(render.Text):
     """Whoever runs the command; `accepts` is the yes that was given with it."""
@@ -18,9 +16,10 @@ class _Person(render.Text):
 
     def show(self, rows: list[tuple[str, str]]) -> None:
         """Titles, and what stands behind each."""
+        indent = " " * self.indent
         for title, text in rows:
-            lines = render.wrapped(f"{title:<9} {text}", sys.stdout, _INDENT + " " * 10, first=len(_INDENT))
-            render.say(_INDENT + lines, sys.stdout)
+            lines = render.wrapped(f"{title:<9} {text}", sys.stdout, indent + "    ", first=len(indent))
+            render.say(indent + lines, sys.stdout)
 
     def agrees(self, question: str) -> bool | None:
         """The answer; None when there is nobody to ask."""

@@ -22,6 +22,7 @@ _OWNERS = {
 }
 _SURE = {Confidence.CERTAIN: "", Confidence.LIKELY: "- most likely ", Confidence.GENERAL: "- a general answer "}
 _INDENT = 18  # columns before what a stage has seen
+NARROW = 72  # columns of a terminal that is too narrow for texts beside the names of the stages
 
 
 class Text:
@@ -33,15 +34,17 @@ class Text:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._colours = colourful(sys.stdout)
+        self.indent = 4 if 0 < columns(sys.stdout) < NARROW else _INDENT
 
     def stage(self, result: StageResult) -> None:
         """One stage, as it ends."""
         if self._quiet and result.status is not Status.FAILED:
             return
         status = f"{result.status.value:<8}"
-        lines = wrapped(f"{result.stage:<9} {result.seen}", sys.stdout, " " * _INDENT, first=8)
+        lines = wrapped(f"{result.stage:<9} {result.seen}", sys.stdout, " " * self.indent, first=8)
         if self._colours:
             status = styled(status, STYLES[result.status])
+        leave_the_caret(result)
         say(status + lines, sys.stdout)
 
     def warning(self, text: str) -> None:
@@ -52,6 +55,12 @@ class Text:
         """The end of the job: the error if there is one."""
         if report.problem:
             problem(report.problem)
+
+
+def leave_the_caret(result: StageResult) -> None:
+    """Begin a new line where Ctrl-C ended the stage: the terminal has shown `^C` on the present one."""
+    if result.seen.startswith("interrupted") and columns(sys.stdout):
+        say("", sys.stdout)
 
 
 class Json:

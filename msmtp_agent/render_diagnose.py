@@ -7,11 +7,23 @@ from .facts import History
 from .model import JobReport, StageResult, Status
 from .network import Reached
 from .printable import printable
-from .render import STYLES, as_json, colourful, columns, diagnosis_as_json, problem, say, steps, styled, wrapped
+from .render import (
+    NARROW,
+    STYLES,
+    as_json,
+    colourful,
+    columns,
+    diagnosis_as_json,
+    leave_the_caret,
+    problem,
+    say,
+    steps,
+    styled,
+    wrapped,
+)
 from .serverinfo import ServerInfo
 
 _STATUS, _STAGE = 12, 14  # columns
-_NARROW = 72  # columns of a terminal that is too narrow for texts beside the names of the stages
 
 
 class Text:
@@ -19,19 +31,24 @@ class Text:
 
     def __init__(self) -> None:
         self._colours = colourful(sys.stdout)
-        self._indent = 4 if 0 < columns(sys.stdout) < _NARROW else _STATUS + _STAGE
+        self._narrow = 0 < columns(sys.stdout) < NARROW
+        self._indent = 4 if self._narrow else _STATUS + _STAGE
 
     def stage(self, result: StageResult) -> None:
         """One stage: how it ended, what was seen, and each detail on a line of its own."""
+        leave_the_caret(result)
         status = f"{result.status.value:<{_STATUS}}"
-        text = f"{result.stage:<{_STAGE}}{result.seen}".rstrip()
-        lines = wrapped(text, sys.stdout, " " * self._indent, first=_STATUS)
         if self._colours:
             status = styled(status, STYLES[result.status])
-        say(status + lines, sys.stdout)
-        indent = " " * (self._indent + 2)
+        indent = " " * self._indent
+        if self._narrow and result.seen:
+            say(status + result.stage, sys.stdout)
+            say(wrapped(indent + result.seen, sys.stdout, indent), sys.stdout)
+        else:
+            text = f"{result.stage:<{_STAGE}}{result.seen}".rstrip()
+            say(status + wrapped(text, sys.stdout, indent, first=_STATUS), sys.stdout)
         for detail in result.details:
-            say(wrapped(f"{indent}{detail}", sys.stdout, f"{indent}  "), sys.stdout)
+            say(wrapped(f"{indent}  {detail}", sys.stdout, f"{indent}    "), sys.stdout)
 
     def warning(self, text: str) -> None:
         """Something to know, while the run goes on."""

@@ -24,14 +24,14 @@ def resolve(name: str, *, timeout: float, home: str) -> Resolved:
     if path is None:
         return Resolved((), "getent is not installed (package libc-bin)")
     if not name.isascii() or not name.isprintable() or not name:
-        return Resolved((), "is not a name in ASCII")
+        return Resolved((), "the name is not ASCII")
     completed = process.run([path, "--no-addrconfig", "ahosts", "--", name], timeout=timeout, home=home)
     if completed.status is None:
         return Resolved((), f"no answer from the resolver in {timeout:g} s")
     words = [line.split() for line in completed.output.decode("ascii", "replace").splitlines()]
     addresses = dict.fromkeys(word[0] for word in words if word and _is_address(word[0]))
     if not addresses:
-        return Resolved((), "does not resolve to any address")
+        return Resolved((), "no address was found")
     return Resolved(tuple(addresses)[:_MOST])
 
 

@@ -160,6 +160,7 @@ def test_garbage_is_no_certificate_and_no_exception(garbage: bytes) -> None:
     assert all(isinstance(when, float) for when in expiries(pem_of(garbage)))
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(
     which=st.integers(0, 2),

@@ -109,6 +109,7 @@ def test_fingerprints(algorithm: str) -> None:
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["CN", "O", "L", "ST"]), TEXT), max_size=4))
 def test_any_text_as_the_library_says_it(subject: list[tuple[str, str]]) -> None:
@@ -314,6 +315,7 @@ def test_every_byte_with_every_value() -> None:
     assert found > len(whole) * 100  # most of it is key and signature
 
 
+@pytest.mark.slow
 def test_every_length() -> None:
     assert [length for length in range(len(good())) if judged(good()[:length]) is not None] == []
 
@@ -324,6 +326,7 @@ def test_garbage(content: bytes) -> None:
     assert judged(content) is None
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.recursive(st.binary(max_size=20), lambda inner: st.tuples(st.integers(0, 255), st.lists(inner, max_size=6))))
 def test_nested_garbage(tree: Any) -> None:
@@ -334,6 +337,7 @@ def _flat(tree: Any) -> bytes:
     return tree if isinstance(tree, bytes) else der(tree[0], *(_flat(inner) for inner in tree[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(10)
 def test_large_ones_cost_no_time() -> None:
     many = der(0x30, *[der(0x82, b"x.test")] * 100_000)

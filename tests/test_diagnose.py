@@ -120,6 +120,7 @@ def test_msmtp_not_installed(site: Site) -> None:
 # --- the configuration
 
 
+@pytest.mark.slow
 def test_no_configuration(site: Site) -> None:
     site.sandbox.path(MSMTPRC).unlink()
     report = site.report()
@@ -141,6 +142,7 @@ def test_configuration_that_msmtp_refuses(site: Site, server: Smtpd, line: str, 
     assert statuses(report)["configuration"] == "failed"
 
 
+@pytest.mark.slow
 def test_aliases_that_msmtp_refuses(site: Site, server: Smtpd) -> None:
     """Mail to root would fail with it: msmtp says so before it connects."""
     site.sandbox.write("/etc/aliases", "root: a\nroot: b\n", mode=0o644)
@@ -215,6 +217,7 @@ def test_secret_that_is_a_fifo(site: Site) -> None:
     assert "is a FIFO" in seen(report, "secret")
 
 
+@pytest.mark.slow
 def test_secret_whose_length_msmtp_trips_over(site: Site) -> None:
     """Without a final line feed its reading loop fails on multiples of 501: a probe with a pipe of ours would pass."""
     site.store(b"x" * 501)
@@ -272,14 +275,19 @@ def test_name_that_does_not_exist(site: Site, server: Smtpd) -> None:
     assert code(report) in (68, 75)  # msmtp's own; the second from 1.8.28 on
     assert "cannot locate host smtp.nowhere.invalid" in report["error"]["words"][0]
     assert report["diagnosis"]["id"] == "dns-unknown"
+    assert report["error"]["message"].startswith("smtp.nowhere.invalid:")
+    assert ": no address was found; msmtp ended with " in report["error"]["message"]
 
 
+@pytest.mark.slow
 def test_nobody_listens(site: Site) -> None:
     site.account(9)
     report = site.report()
     assert statuses(report) == failed_at("connect", ports="skipped")
     assert code(report) == 75
     assert report["addresses"][0]["fault"] == "refused"
+    assert report["error"]["message"] == "127.0.0.1:9: cannot be reached: refused; msmtp ended with 75"
+    assert "port 9 cannot be reached: refused" in seen(report, "connect")
     assert report["error"]["words"] == ["cannot connect to 127.0.0.1, port 9: Connection refused"]
     assert report["diagnosis"]["id"].startswith("connection-refused")
     assert "127.0.0.1" in " ".join(report["diagnosis"]["evidence"])
@@ -385,9 +393,13 @@ def test_mail_refused(site: Site, pki: Pki) -> None:
     assert "failures: 1 x EX_DATAERR smtpstatus=550" in seen(report, "log")
 
 
-def test_a_wrong_file_of_provider_facts_is_only_warned_of(site: Site) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [None, "/usr/bin/printf x"])
+def test_a_wrong_file_of_provider_facts_is_only_warned_of(site: Site, server: Smtpd, command: str | None) -> None:
+    if command:
+        site.account(server.port, passwordeval=command)
     site.sandbox.shell("mkdir -p /etc/msmtp-agent/providers.d")
     site.sandbox.write("/etc/msmtp-agent/providers.d/broken.yaml", "providers: [\n", mode=0o644)
     report = site.report()
-    assert report["error"] is None
+    assert (report["error"] is None) == (command is None)
     assert [line for line in report["warnings"] if line.startswith("/etc/msmtp-agent/providers.d/broken.yaml: line ")]

@@ -87,7 +87,7 @@ def test_server_that_takes_the_recipient(site: Site, pki: Pki, stage: Stage) -> 
         site.account(server.port)
         report = site.report()
     assert statuses(report) == all_passed()
-    assert "it took the recipient `@` as well" in seen(report, "sender")
+    assert "it took the recipient `@` as well, and refused the empty mail behind it" in seen(report, "sender")
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_server_that_takes_everything(site: Site, pki: Pki) -> None:
         report = site.report()
         assert server.bodies == [b""] or not b"".join(server.bodies).partition(b"\n\n")[2]
     assert statuses(report) == all_passed()
-    assert "it took the recipient `@` as well" in seen(report, "sender")
+    assert "it took the recipient `@` as well, and an empty mail" in seen(report, "sender")
 
 
 @pytest.mark.slow
@@ -108,6 +108,8 @@ def test_tls_port_with_starttls(site: Site, pki: Pki) -> None:
         report = site.report(timeout="1")
     assert (statuses(report), code(report)) == (failed_at("tls"), 75)
     assert "greeting: timed out" in seen(report, "tls")
+    assert (report["diagnosis"]["id"], report["diagnosis"]["owner"]) == ("tls-mode-implicit", "host")
+    assert "our own look: TLS begins there at once, without a greeting" in report["diagnosis"]["evidence"]
 
 
 def test_plain_port_with_implicit_tls(site: Site, pki: Pki) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -188,9 +189,25 @@ def test_no_port_answers(alone: Site) -> None:
     assert statuses(report) == failed_at("connect", ports="failed")
     assert code(report) == 75
     assert {one["fault"] for one in report["ports"]} == {"timed out after 1 s"}
+    assert "no other usual port is open either" in seen(report, "ports")
     assert report["diagnosis"]["id"] == "ports-filtered"
 
 
+@pytest.mark.slow
+def test_nobody_else_is_connected_to(alone: Site) -> None:
+    """Every process of the run is watched: the account's server at the usual ports, and a name service of the host."""
+    trace = "/run/connections"
+    alone.account(587)
+    argv = ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", trace, *alone.sandbox.agent_argv("diagnose")]
+    with filtered(alone, 587):
+        done = alone.sandbox.run([*argv, "--timeout=1"], timeout=60)
+    assert done.returncode == 75
+    met = re.findall(r"connect\(\d+, \{sa_family=(\w+), (.*?)\}", alone.sandbox.read(trace).decode())
+    others = {place for family, place in met if family != "AF_UNIX"}
+    assert others == {f'sin_port=htons({port}), sin_addr=inet_addr("127.0.0.1")' for port in (587, 465, 2525, 2587)}
+
+
+@pytest.mark.slow
 def test_port_that_is_refused_is_no_filter(alone: Site) -> None:
     """Other ports are left alone, though one would answer."""
     alone.account(587)

@@ -78,6 +78,7 @@ def test_another_command_that_fails(site: Site, server: Smtpd) -> None:
     assert statuses(report) == failed_at("auth", secret="skipped")
     assert code(report) == 78
     assert "cannot read output of 'false'" in seen(report, "auth")
+    assert report["error"]["message"] == "/etc/msmtprc: line 11: `passwordeval` gave no password; msmtp ended with 78"
     assert server.logins == []
 
 
@@ -86,6 +87,22 @@ def test_another_command_that_never_ends(site: Site, server: Smtpd) -> None:
     site.account(server.port, passwordeval="sleep 600")
     report = site.report(timeout="1")
     assert (statuses(report), code(report)) == (failed_at("auth", secret="skipped"), 75)
+    assert report["error"]["message"].startswith("/etc/msmtprc: line 11: `passwordeval` gave no password; ")
+    assert report["diagnosis"]["owner"] == "host"
+    assert server.logins == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "failed"), [("auth", "auth"), ("mail", "sender"), ("rcpt", None)])
+def test_another_command_that_complains(site: Site, pki: Pki, stage: Stage, failed: str | None) -> None:
+    """Its words stand before those of msmtp, which alone tell where the mail ended."""
+    script = f"#!/bin/sh\necho 'helper: the cache is old' >&2\ncat {SECRET}\n"
+    site.sandbox.write("/run/get-password", script, mode=0o700)
+    with Hostile(stage, "refuse", cert=pki.certificate(), key=pki.key()) as server:
+        site.account(server.port, passwordeval="/run/get-password")
+        report = site.report()
+    assert statuses(report) == (failed_at(failed, secret="skipped") if failed else all_passed(secret="skipped"))
+    assert ("it refused the recipient `@`, as it should" in seen(report, "sender")) == (failed is None)
 
 
 @pytest.mark.slow
@@ -97,6 +114,7 @@ def test_no_password_anywhere(site: Site, server: Smtpd) -> None:
     assert server.logins == []
 
 
+@pytest.mark.slow
 def test_account_without_a_login(site: Site, pki: Pki) -> None:
     with Hostile(cert=pki.certificate(), key=pki.key(), auth="") as relay:
         site.account(relay.port, auth="off")

@@ -56,6 +56,8 @@ def test_lines_fit_the_terminal(site: Site, columns: int) -> None:
     for name in STAGES:
         assert re.search(rf"^(passed|failed|skipped|not reached) +{name}\b", shown, re.MULTILINE)
     assert re.search(r"^  why: ", shown, re.MULTILINE)
+    layout = "passed      resolve\n    127.0.0.1" if columns < 72 else "passed      resolve       127.0.0.1"
+    assert f"{layout} is an address\n" in shown
 
 
 def test_colours(site: Site) -> None:
@@ -107,3 +109,18 @@ def test_broken_off(sandbox: Sandbox, pki: Pki, number: signal.Signals, options:
     told = (out if options else err).decode()
     assert "interrupted" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.slow
+def test_ctrl_c_stands_on_a_line_of_its_own(sandbox: Sandbox, pki: Pki) -> None:
+    site = Site(sandbox, pki)
+    with Hostile("auth", "hang", cert=pki.certificate(), key=pki.key()) as server:
+        site.account(server.port)
+        argv = sandbox.command(sandbox.agent_argv("diagnose"))
+        child = pexpect.spawn(argv[0], argv[1:], env=sandbox.environment({"TERM": "dumb"}), timeout=DEADLINE)
+        wait_until(lambda: "auth" in server.reached)
+        child.sendcontrol("c")
+        child.expect_exact("^C\r\nfailed      auth          interrupted\r\n")
+        child.expect_exact(pexpect.EOF)
+        child.close()
+    assert child.exitstatus == 130

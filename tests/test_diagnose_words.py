@@ -34,9 +34,10 @@ def test_durations(seconds: float, text: str) -> None:
     [
         (40.5, "certificate expires 2027-02-24, in 40 days"),
         (1.5, "in 1 day"),
-        (0.5, "in 0 days"),
-        (-0.5, "certificate expired 2027-01-14, 1 day ago"),
-        (-40.5, "41 days ago"),
+        (0.5, "certificate expires 2027-01-15, in less than a day"),
+        (-0.5, "certificate expired 2027-01-14, less than a day ago"),
+        (-1.3, "1 day ago"),
+        (-40.5, "40 days ago"),
     ],
 )
 def test_days_of_a_certificate(days: float, text: str) -> None:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from msmtp_agent.diagnosis import RULES, decode
+from msmtp_agent.diagnosis.failure import understand
 from msmtp_agent.model import Confidence, Diagnosis, Owner
 from msmtp_agent.providers import BUILT_IN
 from tests.support.corpus import Case, failure
@@ -327,3 +328,10 @@ def test_a_block_list_that_an_administrator_greylists_with() -> None:
         "Greylisting in action, try again in 300 seconds"
     )
     assert "greylisted" in told("rcpt", reply).id
+
+
+def test_what_the_secret_command_says_is_not_taken_for_msmtps_own_line() -> None:
+    refused = "authentication failed (method PLAIN)"
+    words = ["/usr/bin/vault: token expires soon", "account is old", refused, "server message: 535 5.7.8 wrong"]
+    seen = understand([*words, "cannot log to /var/log/msmtp.log: cannot open: Permission denied"], 77, None)
+    assert (seen.stage, seen.own, seen.code) == ("auth", refused, "535")

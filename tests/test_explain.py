@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from tests.support.account import ALIASES, MSMTPRC, SECRET, account
-from tests.support.hostile import Hostile
+from tests.support.hostile import Hostile, Stage
 from tests.support.pki import Pki
 from tests.support.sandbox import PROJECT, Sandbox
 from tests.support.view import Completed
@@ -33,9 +33,9 @@ def run(sandbox: Sandbox, *arguments: str) -> Completed:
     return sandbox.agent(*arguments, stdin=PASSWORD if "--password-stdin" in arguments else None)
 
 
-def told(sandbox: Sandbox, command: str) -> tuple[int, Any]:
+def told(sandbox: Sandbox, command: str, *options: str) -> tuple[int, Any]:
     """The exit status and the diagnosis of a command's JSON."""
-    done = run(sandbox, *COMMANDS[command])
+    done = run(sandbox, *COMMANDS[command], *options)
     report = json.loads(done.stdout)
     schema = "diagnose" if command == "diagnose" else "configure"
     jsonschema.validate(report, json.loads((PROJECT / f"msmtp_agent/schemas/{schema}.json").read_text()))
@@ -54,6 +54,7 @@ def test_a_refused_password(sandbox: Sandbox, pki: Pki, command: str) -> None:
     assert diagnosis["steps"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_server_that_is_not_there(sandbox: Sandbox, pki: Pki, command: str) -> None:
     with Hostile("connect", "refuse", cert=pki.certificate(), key=pki.key()) as server:
@@ -62,7 +63,48 @@ def test_a_server_that_is_not_there(sandbox: Sandbox, pki: Pki, command: str) ->
     assert (status, diagnosis["id"]) == (75, "connection-refused-here")
 
 
+SILENT: list[tuple[Stage, str]] = [
+    ("connect", "ports-filtered"),
+    ("greeting", "server-silent"),
+    ("ehlo", "server-silent"),
+    ("auth", "server-silent"),
+    ("mail", "server-silent"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "identity"), SILENT, ids=[stage for stage, _ in SILENT])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_server_that_falls_silent(sandbox: Sandbox, pki: Pki, command: str, stage: Stage, identity: str) -> None:
+    """msmtp says nothing before it is ended: the main job and `test` look for themselves where it stopped."""
+    with Hostile(stage, "hang", cert=pki.certificate(), key=pki.key()) as server:
+        configure(sandbox, pki, server.port, auth="plain")
+        status, diagnosis = told(sandbox, command, "--timeout=1")
+        logins = [line for line in server.lines if line.startswith(b"AUTH")]
+    assert (status, diagnosis["id"]) == (75, identity)
+    assert len(logins) == (1 if stage in ("auth", "mail") else 0)  # looking takes no login
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_tls_from_the_start_at_any_port(sandbox: Sandbox, pki: Pki, command: str) -> None:
+    with Hostile(tls="implicit", cert=pki.certificate(), key=pki.key()) as server:
+        configure(sandbox, pki, server.port)
+        status, diagnosis = told(sandbox, command, "--timeout=1")
+    assert (status, diagnosis["id"]) == (75, "tls-mode-implicit")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["test", "diagnose"])
+def test_a_secret_command_that_never_ends(sandbox: Sandbox, pki: Pki, command: str) -> None:
+    with Hostile(cert=pki.certificate(), key=pki.key()) as server:
+        configure(sandbox, pki, server.port, passwordeval="sleep 600")
+        status, diagnosis = told(sandbox, command, "--timeout=1")
+    assert (status, diagnosis["owner"]) == (75, "host")
+    assert sandbox.leftovers() == {}
+
+
+@pytest.mark.parametrize("command", ["test", pytest.param("diagnose", marks=pytest.mark.slow)])
 def test_a_refused_sender(sandbox: Sandbox, pki: Pki, command: str) -> None:
     reply = b"553 5.7.1 <me@example.test>: Sender address rejected: not owned by user me\r\n"
     with Hostile("mail", reply=reply, cert=pki.certificate(), key=pki.key()) as server:
@@ -101,6 +143,7 @@ def test_a_fault_of_our_own_is_its_own_diagnosis(sandbox: Sandbox) -> None:
     assert "why:" not in done.stderr  # it would be the same line again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "expected"), [("main", None), ("test", None), ("diagnose", "accepted")])
 def test_a_job_that_is_done(sandbox: Sandbox, pki: Pki, command: str, expected: str | None) -> None:
     with Hostile(cert=pki.certificate(), key=pki.key()) as server:
@@ -108,3 +151,22 @@ def test_a_job_that_is_done(sandbox: Sandbox, pki: Pki, command: str, expected: 
         status, diagnosis = told(sandbox, command)
     assert status == 0
     assert (diagnosis or {"id": None})["id"] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_login_that_is_put_off_is_temporary(sandbox: Sandbox, pki: Pki, command: str) -> None:
+    reply = b"454 4.7.0 Temporary authentication failure: Connection lost to authentication server\r\n"
+    with Hostile("auth", reply=reply, cert=pki.certificate(), key=pki.key()) as server:
+        configure(sandbox, pki, server.port)
+        status, diagnosis = told(sandbox, command)
+    assert (status, diagnosis["id"]) == (75, "postfix-auth-temporary")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["main", "test", "diagnose"])
+def test_faulty_aliases(sandbox: Sandbox, pki: Pki, command: str) -> None:
+    configure(sandbox, pki, 9)
+    sandbox.write("/etc/aliases", "root: admin@example.test\nroot: again@example.test\n", mode=0o644)
+    status, diagnosis = told(sandbox, command)
+    assert (status, diagnosis["id"]) == (78, "aliases-faulty")

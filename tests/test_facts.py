@@ -112,6 +112,7 @@ class TestProbe:
         client.configure(hostile().port)
         assert client.probe().status == 0
 
+    @pytest.mark.slow
     def test_its_own_time_limit_does_not_end_a_slow_line(self, client: Client, hostile: Callable[..., Hostile]) -> None:
         client.configure(hostile("auth", "trickle").port, "timeout 1")
         assert client.probe(deadline=2).status is None
@@ -282,6 +283,7 @@ class TestLog:
         assert client.send().status == -signal.SIGABRT
         assert len(smtpd.messages) == 1
 
+    @pytest.mark.slow
     def test_fifo_hangs_after_delivery(self, client: Client, smtpd: Smtpd, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "fifo")
         client.configure(smtpd.port, f"logfile {tmp_path}/fifo")

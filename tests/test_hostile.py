@@ -50,7 +50,7 @@ PROBE: dict[Stage, dict[Fault, int]] = {
 DELIVERY: dict[Stage, dict[Fault, int]] = {
     "greeting": {"refuse": 76, "hang": 75},
     "handshake": {"drop": 76},
-    "auth": {"refuse": 77, "temporary": 77, "hang": 75},
+    "auth": {"refuse": 77, "temporary": 75, "hang": 75},
     "mail": {"refuse": 65, "temporary": 69, "drop": 74},
     "rcpt": {"refuse": 65, "temporary": 69, "rubbish": 76},
     "data": {"refuse": 65, "temporary": 69, "hang": 75, "trickle": 75, **CUT_OFF},
@@ -274,7 +274,7 @@ def test_delivery_never_undoes_what_is_proven(site: Site, stage: Stage, fault: F
     assert stages(report) == statuses(*BEFORE, "passed", "passed", "failed")
     assert (report["changed"], report["verification"], report["delivery"]) == (True, "accepted", None)
     assert site.stored() == STORED
-    assert server.reached[-1] == stage
+    assert stage in server.reached
 
 
 @pytest.mark.parametrize(

@@ -189,8 +189,8 @@ WORDS: dict[Fault, tuple[str, ...]] = {
 }
 
 
-# Those that end at their deadline take that long: two of them in every run.
-QUICK = (("greeting", "hang"), ("starttls", "trickle"))
+# Those that end at their deadline take that long: one of them in every run.
+QUICK = (("starttls", "trickle"),)
 FAULTS = [
     pytest.param(stage, fault, marks=pytest.mark.slow)
     if fault in ("hang", "trickle") and (stage, fault) not in QUICK
@@ -267,6 +267,7 @@ BEGINNING = bytes.fromhex("1603034000 0b ffffff ffffff")
 HELLO_REQUEST = bytes.fromhex("1603030004 00000000")
 
 
+@pytest.mark.slow
 def test_a_trickling_handshake_ends_at_the_deadline() -> None:
     def trickle(client: socket.socket, stopping: threading.Event) -> None:
         client.recv(4096)
@@ -309,6 +310,7 @@ def _descriptors() -> Iterator[str]:
 # --- is a port open
 
 
+@pytest.mark.slow
 def test_reach() -> None:
     with Hostile() as hostile, Hostile("connect", "refuse") as closed, Hostile("connect", "hang") as silent:
         places = [("127.0.0.1", silent.port), ("127.0.0.1", hostile.port), ("127.0.0.1", closed.port)]
@@ -334,6 +336,7 @@ def test_what_is_no_address_is_reached_nowhere(address: str) -> None:
     assert caught.value.observed == "connection: name or service not known"
 
 
+@pytest.mark.slow
 def test_many_that_never_answer_cost_one_deadline() -> None:
     with Hostile("connect", "hang") as silent:
         found = reach_all([("127.0.0.1", silent.port)] * 100, SHORT)

@@ -139,6 +139,7 @@ def test_refused(box: Sandbox, pki: Pki, server: Smtpd) -> None:
     assert not remains(box, CANARY, allowed=(SECRET,))
 
 
+@pytest.mark.slow
 def test_token_that_is_user_and_password(box: Sandbox, pki: Pki) -> None:
     """As at Postmark. The server itself is told the user name, and nobody else."""
     token = "c0ffee41-7d0e-4f1b-9a35-5be1c0d2a9e8"
@@ -165,6 +166,7 @@ def test_unproven(box: Sandbox, pki: Pki, options: tuple[str, ...]) -> None:
     assert not remains(box, CANARY, allowed=(SECRET,))
 
 
+@pytest.mark.slow
 def test_second_run_writes_it_nowhere_but_to_msmtp(box: Sandbox, pki: Pki, server: Smtpd) -> None:
     wire(box, pki, server.port)
     box.write(SECRET, CANARY.secret + b"\n")
@@ -483,7 +485,7 @@ def test_every_function_that_raises_while_a_refusal_is_explained(box: Sandbox, p
     with Hostile("auth", "refuse", cert=pki.certificate(), key=pki.key()) as refusing:
         wire(box, pki, refusing.port)
         # These tell the refusal, or come after it is told.
-        unless = ("journal.Entry.fail", "journal.exit_code", "render.diagnosis")
+        unless = ("journal.Entry.fail", "journal.exit_code", "render.diagnosis", "render.steps")
         assert raise_everywhere(box, tmp_path, interpreter("system"), unless=unless) >= 100
 
 

@@ -449,6 +449,7 @@ PREPARED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("desk", ["cram-md5"], indirect=True)
 def test_saslprep_is_what_msmtp_does(desk: Desk) -> None:
     for text in PREPARED:

@@ -65,6 +65,7 @@ def test_a_bridge_is_pinned_and_its_mail_leaves(box: Sandbox, bridge: Bridge) ->
     assert [b"Subject: hello" in body for body in bridge.bodies] == [True]
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing(box: Sandbox, bridge: Bridge) -> None:
     bridge.configure(box, OFF)
     pin(box, "--accept")
@@ -76,6 +77,7 @@ def test_a_second_run_changes_nothing(box: Sandbox, bridge: Bridge) -> None:
     assert untouched(box) == before
 
 
+@pytest.mark.slow
 def test_a_changed_certificate_is_refused_by_msmtp_and_needs_a_new_yes(box: Sandbox, bridge: Bridge) -> None:
     bridge.configure(box, OFF)
     pin(box, "--accept")
@@ -113,6 +115,7 @@ def test_tls_from_the_start_and_the_check_on(box: Sandbox, tmp_path: Path) -> No
         assert mail(box).returncode == 0
 
 
+@pytest.mark.slow
 def test_where_the_host_stands_and_every_other_byte(box: Sandbox, bridge: Bridge) -> None:
     text = (
         "# mail\r\ndefaults\r\ntls on\r\ntls_certcheck off\r\nauth plain\r\n\r\n"
@@ -159,6 +162,7 @@ def test_an_inline_password_goes_nowhere(box: Sandbox, bridge: Bridge) -> None:
     assert f"password {PASSWORD}\n".encode() in box.read(MSMTPRC)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_on_this_machine(tmp_path: Path) -> None:
     with Sandbox(tmp_path, network="none") as box, Far(tmp_path, box) as far:
         far.configure(box, OFF, host=far.ADDRESS)
@@ -208,7 +212,7 @@ def test_a_certificate_that_verifies_gets_no_pin(
     assert hint in done.stderr
 
 
-@pytest.mark.parametrize("trust", [None, "system"])
+@pytest.mark.parametrize("trust", [None, pytest.param("system", marks=pytest.mark.slow)])
 def test_an_account_that_is_as_it_should_be(box: Sandbox, bridge: Bridge, pki: Pki, trust: str | None) -> None:
     trusting(box, pki)
     bridge.show(pki.certificate(), pki.key())
@@ -231,6 +235,7 @@ def test_pinned_and_verified(box: Sandbox, bridge: Bridge, pki: Pki) -> None:
     assert f"unchanged: the certificate verifies by {pki.ca_file}, and it is pinned\n" in pin(box).stdout
 
 
+@pytest.mark.slow
 def test_a_trusted_certificate_of_another_server(box: Sandbox, bridge: Bridge, pki: Pki) -> None:
     """Whoever has a name of his own can have such a one."""
     trusting(box, pki)
@@ -253,7 +258,10 @@ def test_a_trusted_certificate_of_very_many_servers(box: Sandbox, bridge: Bridge
 
 @pytest.mark.parametrize(
     ("days", "starts", "words"),
-    [(-1, -30, "its certificate expired on 2"), (9, 3, "its certificate is not valid before 2")],
+    [
+        (-1, -30, "its certificate expired on 2"),
+        pytest.param(9, 3, "its certificate is not valid before 2", marks=pytest.mark.slow),
+    ],
 )
 def test_a_certificate_out_of_its_time(box: Sandbox, bridge: Bridge, days: int, starts: int, words: str) -> None:
     bridge.install(*self_signed(days=days, starts=starts))
@@ -320,6 +328,7 @@ def test_root_alone_and_one_at_a_time(box: Sandbox, bridge: Bridge) -> None:
     assert bridge.lines == []
 
 
+@pytest.mark.slow
 def test_the_audit_proposes_it_and_is_content_afterwards(box: Sandbox, bridge: Bridge) -> None:
     bridge.configure(box, OFF)
     before = box.agent("audit", "--only", "tls-unchecked", "--fail-on", "warning")

@@ -60,6 +60,7 @@ def test_a_server_that_cannot_be_looked_at(
     assert OFF.encode() in box.read(MSMTPRC)
 
 
+@pytest.mark.slow
 def test_a_hostile_name_in_the_certificate(box: Sandbox, bridge: Bridge) -> None:
     evil = f"evil\x1b]0;x\x07\n\u202eHarmless\n        SHA256: {OTHER}\nCapabilities:\n"
     description = ObjectIdentifier("2.5.4.13")
@@ -83,6 +84,7 @@ def parrot(box: Sandbox, hostile: Hostile, code: int) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_server_that_says_the_password_again_to_msmtp(box: Sandbox) -> None:
     again = b64encode(f"\0me\0{PASSWORD}".encode())
     with Hostile("greeting", reply=b"554 no, " + again + b" " + PASSWORD.encode() + b"\r\n", tls="none") as hostile:
@@ -124,6 +126,7 @@ class TwoFaced(Bridge):
         return context
 
 
+@pytest.mark.slow
 def test_a_server_with_two_faces(box: Sandbox, tmp_path: Path) -> None:
     with TwoFaced(tmp_path) as bridge:
         bridge.configure(box, OFF)

@@ -101,7 +101,7 @@ def _hang_up(person: Person) -> None:
     person.signal(signal.SIGHUP)
 
 
-@pytest.mark.parametrize(("interrupt", "code"), [(_ctrl_c, 130), (_hang_up, 129)])
+@pytest.mark.parametrize(("interrupt", "code"), [(_ctrl_c, 130), pytest.param(_hang_up, 129, marks=pytest.mark.slow)])
 def test_interrupted_at_the_question(
     desk: Desk, pristine: list[Any], interrupt: Callable[[Person], None], code: int
 ) -> None:

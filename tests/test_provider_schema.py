@@ -127,6 +127,7 @@ def test_what_is_right_is_right_to_both(document: Any) -> None:
     assert list(found) == sorted(document or {})
 
 
+@pytest.mark.slow
 @given(wrong())
 @example({f"x{number}": {} for number in range(101)})
 @example({"gmail": {"checked": "2026-11-22", "name": "a\n"}})

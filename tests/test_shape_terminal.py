@@ -233,7 +233,8 @@ def test_yes_means_tried(box: Box, answer: str) -> None:
     assert box.stored == b"my Google account\n"
 
 
-@pytest.mark.parametrize("before", [None, pytest.param(OLD, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [None, OLD])
 def test_three_times_no_is_the_end(box: Box, before: bytes | None) -> None:
     if before:
         box.sandbox.write(SECRET, before)
@@ -291,6 +292,7 @@ def test_ctrl_c_at_the_question(box: Box) -> None:
     assert box.sandbox.leftovers() == {}
 
 
+@pytest.mark.slow
 def test_user_name_that_no_password_can_mend(box: Box) -> None:
     box.account(SENDGRID)
     person = box.sit()

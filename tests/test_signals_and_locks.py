@@ -186,6 +186,7 @@ PREPARED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PREPARED)
 def test_prepared_lock_is_refused(box: Sandbox, pki: Pki, kind: str) -> None:
     script, words = PREPARED[kind]
@@ -398,8 +399,8 @@ def test_signal_while_msmtp_is_being_started(box: Sandbox, pki: Pki, tmp_path: P
     with hanging(box, pki, "auth"):
         _, trace = traced(box, output, "--timeout", "1")
         starts = [index for index, call in enumerate(trace.calls) if call.name == "vfork"]
-        assert len(starts) == 3, "version, pretend, probe"
-        for index in range(starts[-1] - 6, starts[-1] + 14):
+        assert len(starts) > 3, "version, pretend, probe, and a look at where that has stopped"
+        for index in range(starts[2] - 6, starts[2] + 14):
             name = trace.calls[index].name
             done, seen = traced(box, output, fault=f"{name}:when={trace.ordinal(index)}:signal=TERM")
             assert seen.arrivals("SIGTERM"), trace.calls[index]

@@ -181,6 +181,7 @@ def test_right_password_is_stored_and_a_mail_goes_out(desk: Desk, pristine: list
     assert desk.leftovers() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "mails"), [(["y"], 1), (["YES"], 1), (["n"], 0), (["no"], 0), (["perhaps", "n"], 0)]
 )
@@ -294,6 +295,7 @@ def test_typed_password_arrives_exactly(desk: Desk, typed: str, locale: dict[str
     assert len(typed) < 5 or typed not in person.screen
 
 
+@pytest.mark.slow
 def test_every_supported_typer(desk: Desk, typer_python: Path, pristine: list[Any]) -> None:
     person = desk.sit(python=typer_python)
     person.see(PROMPT)
@@ -359,6 +361,7 @@ QUESTIONS: dict[str, tuple[Callable[[Desk], Person], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_ctrl_c_at_every_question(desk: Desk, question: str, pristine: list[Any]) -> None:
     desk.sandbox.write(SECRET, OLD)
@@ -373,6 +376,7 @@ def test_ctrl_c_at_every_question(desk: Desk, question: str, pristine: list[Any]
     assert desk.server.messages == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGQUIT, 131)]
 )
@@ -448,6 +452,7 @@ def test_repair_of_msmtprc_that_is_not_wanted(desk: Desk) -> None:
     assert stat.S_IMODE(desk.sandbox.stat("/etc/msmtprc").st_mode) == 0o644
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "expected"), [("", OLD), ("n", OLD), ("y", b"new one\n")])
 def test_replacing_by_an_unproven_password(desk: Desk, answer: str, expected: bytes) -> None:
     desk.sandbox.write(SECRET, OLD)
@@ -517,6 +522,7 @@ def _too_wide(screen: str, columns: int) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", ["dumb", "xterm-256color"])
 def test_narrow_terminal(desk: Desk, term: str) -> None:
     desk.sandbox.write(SECRET, OLD, mode=0o644)  # a warning
@@ -537,6 +543,7 @@ def test_narrow_terminal(desk: Desk, term: str) -> None:
     assert _too_wide(person.screen + refused.screen, 40) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("env", "coloured"),
     [
@@ -577,6 +584,7 @@ def test_resized_to_nothing(desk: Desk) -> None:
 # --- standard streams that are not what they should be
 
 
+@pytest.mark.slow
 def test_reader_that_has_gone(desk: Desk) -> None:
     """`msmtp-config | head -1`: the job is done all the same, and the status is the job's."""
     for options, given, status in (
@@ -598,6 +606,7 @@ def test_reader_that_has_gone(desk: Desk) -> None:
     assert len(desk.server.messages) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--password-stdin"], ["--password-stdin", "--json"], ["--version"], ["--help"]])
 def test_full_standard_output(desk: Desk, options: list[str]) -> None:
     argv = ["sh", "-c", 'exec "$@" >/dev/full', "sh", *desk.sandbox.agent_argv(*options)]
@@ -610,6 +619,7 @@ def test_full_standard_output(desk: Desk, options: list[str]) -> None:
     assert desk.leftovers() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams(desk: Desk, closed: str) -> None:
     """Whatever number a closed stream leaves free: no file and no pipe of ours may be taken for it."""

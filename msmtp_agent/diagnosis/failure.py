@@ -128,14 +128,15 @@ def understand(
 def _own_line(lines: list[str]) -> tuple[str, str]:
     """The line of msmtp's own that says what failed, and its stage.
 
-    The secret command's own complaint may stand before it (it is kept behind `cannot read output of`), and what became
-    of the log stands behind it.
+    What the secret command says stands before it (and is kept behind `cannot read output of`), and may look like one;
+    what became of the log stands behind it.
     """
-    for number, line in enumerate(lines):
-        if stage := stage_of(line):
-            before = [noise for noise in lines[:number] if noise] if stage == "secret" else []
-            return ": ".join([line, *before]), stage
-    return (lines[0] if lines else ""), ""
+    staged = [(number, stage) for number, line in enumerate(lines) if (stage := stage_of(line))]
+    if not staged:
+        return (lines[0] if lines else ""), ""
+    number, stage = next((one for one in reversed(staged) if one[1] != "log"), staged[0])
+    before = [noise for noise in lines[:number] if noise] if stage == "secret" else []
+    return ": ".join([lines[number], *before]), stage
 
 
 def traits_of(account: Account, version: str) -> frozenset[str]:
