@@ -90,11 +90,12 @@ build_venv() {
   # The stamp is written last: a directory without it is what an interrupted run left.
   [ ! -e "$path/complete" ] || return 0
   rm -rf "$path"
-  /usr/bin/python3 -m venv "$path"
-  "$path/bin/python" -m pip install -qq --no-deps --requirement "$requirements"
-  # Pinned without a resolver: this is what proves that the pins are whole.
-  "$path/bin/python" -m pip --quiet check >&2
-  touch "$path/complete"
+  # One chain: the caller's `||` switches set -e off in here. The check proves that the pins are whole, for they are
+  # installed without a resolver.
+  /usr/bin/python3 -m venv "$path" &&
+    "$path/bin/python" -m pip install -qq --no-deps --requirement "$requirements" &&
+    "$path/bin/python" -m pip --quiet check >&2 &&
+    touch "$path/complete"
 }
 
 # ensure_venv NAME: the virtual environment of tests/requirements-NAME.txt, built once.
