@@ -32,7 +32,7 @@ def explain(
 
 def unusable(host: Host, account: Account, outcome: Outcome, version: str) -> AgentError:
     """The error of a pretended mail: msmtp cannot use its files, or cannot read the secret."""
-    told = explain(host, account, outcome, version=version)
+    told = explain(host, account, outcome, version=version, stage="configuration")
     return failure(
         "msmtp --pretend", "the configuration cannot be used", outcome, told, remedy="msmtp --pretend -- root"
     )

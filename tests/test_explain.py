@@ -100,7 +100,7 @@ def test_a_secret_command_that_never_ends(sandbox: Sandbox, pki: Pki, command: s
     with Hostile(cert=pki.certificate(), key=pki.key()) as server:
         configure(sandbox, pki, server.port, passwordeval="sleep 600")
         status, diagnosis = told(sandbox, command, "--timeout=1")
-    assert (status, diagnosis["owner"]) == (75, "host")
+    assert (status, diagnosis["id"], diagnosis["owner"]) == (75, "local-silent", "host")
     assert sandbox.leftovers() == {}
 
 

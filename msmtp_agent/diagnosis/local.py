@@ -9,6 +9,17 @@ _AUDIT = "msmtp-config audit   # says what is wrong, and the remedy"
 
 _CONFIGURATION: tuple[Rule, ...] = (
     Rule(
+        "local-silent",
+        "msmtp did not end, although it had asked no server yet: the secret command waits, or a file that is read",
+        HOST,
+        (
+            "run the command behind `passwordeval` in /etc/msmtprc by hand: does it ask for something, or wait?",
+            "see whether a file of it lies on a server that is away: findmnt --target /etc/msmtprc",
+        ),
+        stage=("configuration", "secret"),
+        status=(None,),
+    ),
+    Rule(
         "aliases-faulty",
         "msmtp cannot use the file of aliases",
         HOST,

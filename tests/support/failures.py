@@ -126,6 +126,8 @@ CONNECTIONS: Final = (
     Said("portal", ("cannot get initial OK message from server", "server message: 400 HTTP/1.1 Bad Request"), 76),
     Said("reply-too-long",
          _own("Rejecting server reply that is longer than 50 lines. Increase SMTP_MAXLINES."), 76),
+    Said("local-silent", stage="configuration"),
+    Said("local-silent", stage="secret"),
     Said("server-silent", stage="greeting"),
     Said("server-silent", stage="message"),
     Said("deadline-25", changes={"port": "25"}),
