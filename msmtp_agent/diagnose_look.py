@@ -39,7 +39,7 @@ def look(account: Account, address: str, hide: Callable[[str], str], *, timeout:
         return Look(stopped=error.stage, fault=_short(hide(error.message)), at_once=at_once)
     except ValueError:
         return Look(fault="the certificate cannot be read")
-    subject, issuer, *names = (_short(hide(text)) for text in (found.subject, found.issuer, *found.names[:_MOST_NAMES]))
+    subject, issuer, *names = (_short(text) for text in (found.subject, found.issuer, *found.names[:_MOST_NAMES]))
     return Look(
         Seen(
             subject,

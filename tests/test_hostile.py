@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.account import SECRET, account
 from tests.support.account import USER as ME
+from tests.support.diagnosing import assert_clean_strings
 from tests.support.hostile import FAULTS, STAGES, Fault, Hostile, Stage, Tls
 from tests.support.pki import Pki
 from tests.support.sandbox import PROJECT, Sandbox
@@ -129,18 +130,6 @@ def assert_clean(done: Completed) -> None:
         assert odd == set()
         assert PASSWORD.decode() not in text
         assert len(text) < 20_000
-
-
-def assert_clean_strings(value: object) -> None:
-    """The same for every string of a JSON object: `\\u001b` there is an ESC for whoever prints it."""
-    if isinstance(value, str):
-        assert not [char for char in value if char != " " and unicodedata.category(char)[0] in "CZ"]
-    elif isinstance(value, list):
-        for item in value:
-            assert_clean_strings(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            assert_clean_strings(item)
 
 
 def stages(report: dict[str, Any]) -> dict[str, str]:

@@ -33,7 +33,7 @@ ANYBODY: tuple[Rule, ...] = (
 )  # fmt: skip
 RULES: tuple[Rule, ...] = (*SPECIFIC, *ANYBODY, *GENERAL_ANSWERS)
 _NEW_PASSWORD = (
-    "regenerate App Password (or key, or token) at {provider}; else ask its administrator for a new password"  # noqa: S105
+    "regenerate App Password (or key, or token) at {provider}; else ask its administrator for a new password"  # noqa: S105 - a step
 )
 _USUAL_PORTS = (Port(587), Port(2525), Port(2587), Port(465, IMPLICIT))
 _MODE = {STARTTLS_MODE: " (tls_starttls on)", IMPLICIT: " (tls_starttls off)"}

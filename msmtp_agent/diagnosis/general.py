@@ -3,7 +3,7 @@
 from msmtp_agent.model import Owner
 
 from .rule import ACCOUNT, ADMINISTRATOR, GENERAL, HOST, MAKE_PASSWORD, NETWORK, Rule
-from .steps import AGAIN, DIAGNOSE, NEW_SECRET, READ, SENDER, SETTINGS
+from .steps import AGAIN, DIAGNOSE, READ, SENDER, SETTINGS, STORE
 
 _ASK = "ask who runs {host}, with the text of the reply"
 _ALIASES = "check /etc/aliases: the address behind root"
@@ -78,7 +78,7 @@ _BY_STAGE: tuple[Rule, ...] = (
         "auth-failed",
         "logging in failed, and no reply of the server tells why; most often the user name or the password is wrong",
         ACCOUNT,
-        ("verify `user {user}` in /etc/msmtprc", MAKE_PASSWORD, NEW_SECRET, DIAGNOSE),
+        ("verify `user {user}` in /etc/msmtprc", MAKE_PASSWORD, STORE, DIAGNOSE),
         GENERAL,
         stage=("auth",),
     ),

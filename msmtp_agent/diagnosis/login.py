@@ -1,7 +1,7 @@
 """Rules of the decoder: logging in, as msmtp itself tells it (smtp.c); what servers say to AUTH is in login_replies."""
 
 from .rule import ACCOUNT, CERTAIN, HOST, Rule
-from .steps import CHOOSE, NEW_SECRET, SERVERINFO, SUBMIT
+from .steps import CHOOSE, SERVERINFO, STORE, SUBMIT
 
 LOGIN: tuple[Rule, ...] = (
     Rule(
@@ -121,7 +121,7 @@ LOGIN: tuple[Rule, ...] = (
         "password-too-long",
         "the password is longer than msmtp can send",
         ACCOUNT,
-        ("look whether more than the password was stored: a whole file, or a token of another kind", NEW_SECRET),
+        ("look whether more than the password was stored: a whole file, or a token of another kind", STORE),
         stage=("auth",),
         own=("cannot send command because it is longer",),
     ),

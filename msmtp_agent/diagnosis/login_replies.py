@@ -1,7 +1,7 @@
 """Rules of the decoder: what any server says to a login."""
 
 from .rule import ACCOUNT, ADMINISTRATOR, CERTAIN, HOST, MAKE_PASSWORD, Rule, phrases
-from .steps import ASK_WHY, CHOOSE, NEW_SECRET, OTHER_PORT, READ, SEE_LIMITS, SERVERINFO, SUBMIT
+from .steps import ASK_WHY, CHOOSE, OTHER_PORT, READ, SEE_LIMITS, SERVERINFO, STORE, SUBMIT
 
 _NOT_HERE = phrases(
     "when not advertised | authentication not enabled | authentication not available | plaintext authentication | "
@@ -58,7 +58,7 @@ LOGIN_REPLIES: tuple[Rule, ...] = (
         "auth-app-password",
         "the server wants a password made for this program alone, not the account's own",
         ACCOUNT,
-        (MAKE_PASSWORD, NEW_SECRET),
+        (MAKE_PASSWORD, STORE),
         CERTAIN,
         stage=("auth",),
         says=phrases(
@@ -196,7 +196,7 @@ LOGIN_REPLIES: tuple[Rule, ...] = (
         "auth-refused-bare",
         _REFUSED,
         ACCOUNT,
-        ("verify `user {user}` in /etc/msmtprc: most providers want the whole address", MAKE_PASSWORD, NEW_SECRET),
+        ("verify `user {user}` in /etc/msmtprc: most providers want the whole address", MAKE_PASSWORD, STORE),
         stage=("auth",),
         code=("5",),
         traits=("user-bare",),
@@ -205,7 +205,7 @@ LOGIN_REPLIES: tuple[Rule, ...] = (
         "auth-refused",
         _REFUSED,
         ACCOUNT,
-        ("verify `user {user}` in /etc/msmtprc: it is the name that {provider} gave", MAKE_PASSWORD, NEW_SECRET),
+        ("verify `user {user}` in /etc/msmtprc: it is the name that {provider} gave", MAKE_PASSWORD, STORE),
         stage=("auth",),
         code=("5",),
     ),

@@ -69,5 +69,4 @@ SUBMIT = "use the port for submission, in /etc/msmtprc: port 587 and tls_starttl
 ASK_WHY = "ask {provider} why, with the text of the reply"
 SEE_LIMITS = ("look what sends so much: /var/log/msmtp.log", "see the limits: msmtp-config providers")
 SENDER = "write it in /etc/msmtprc: from ADDRESS"
-NEW_SECRET = "store the new one: msmtp-config"  # noqa: S105 - a step, not a password
 VERIFIED = "use verified sender domain: `from` in a domain with SPF and DKIM records for {provider}"
