@@ -1,7 +1,7 @@
 """Read a YAML document as plain values that know their lines: scalars, lists and mappings, and nothing else of YAML.
 
 PyYAML takes the text apart (its parser keeps no stack of Python's); what a word stands for is decided here, as YAML 1.2
-does it: `yes`, `on` and `2026-11-22` are text.
+does it: `yes`, `on` and `2026-11-22` are text; where a caller asks for it, the switches of YAML 1.1 are known as well.
 """
 
 import math
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 65_536
 _DEEPEST = 8  # lists and mappings in each other
+_SWITCHES = {
+    form(word): word in ("yes", "on") for word in ("yes", "on", "no", "off") for form in (str, str.title, str.upper)
+}
 _QUOTABLE = 4  # characters of the text in PyYAML's words: an escape; anything longer could be a secret
 
 
@@ -39,19 +42,23 @@ class Node(NamedTuple):
     line: int
 
 
-def read(content: bytes) -> Node:
+def read(content: bytes, *, switches: bool = False) -> Node:
     """The one document of a file; None as its value where there is none.
+
+    With `switches` a plain yes, no, on or off is true or false, as in YAML 1.1, which PyYAML and Jinja's users know.
 
     Raises DocumentError; ModuleNotFoundError where PyYAML is not installed.
     """
     text = _text(content)
     import yaml  # here, because it costs 20 ms, and most hosts have no such file
 
-    reader = _Reader()
+    reader = _Reader(switches=switches)
     try:
         return reader.document(yaml.parse(text, yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # Of a quote that nobody closed the end of the file tells nothing, but where it was opened does.
+        endless = error.context_mark and "end of stream" in (error.problem or "")
+        mark = error.context_mark if endless else error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else reader.line
         raise DocumentError(line, f"is no YAML: {_words(error.problem)}", "YAML") from None
     except DocumentError:
@@ -124,8 +131,9 @@ class _Open(NamedTuple):
 class _Reader:
     """Makes nodes of a parser's events."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, switches: bool) -> None:
         self.line = 1  # of the last event
+        self._switches = switches
         self._open: list[_Open] = []
 
     def document(self, events: "Iterable[yaml.Event]") -> Node:
@@ -169,7 +177,8 @@ class _Reader:
             _refuse_unseen(event.value.replace("\n", " ").replace("\t", " "), self.line)
             is_key = bool(self._open) and self._open[-1].wants_key
             plain = event.implicit[0] and not is_key  # a key is text, whatever it looks like
-            return Node(_plain(event.value) if plain else event.value, self.line)
+            switch = _SWITCHES.get(event.value) if plain and self._switches else None
+            return Node((_plain(event.value) if plain else event.value) if switch is None else switch, self.line)
         return Node([] if isinstance(event, yaml.SequenceStartEvent) else {}, self.line)
 
     def _go_down(self, node: Node) -> None:
@@ -192,4 +201,6 @@ def _plain(text: str) -> str | int | float | bool | None:
         number = json.loads(text)
     except ValueError:  # a word that begins like a number, or one of thousands of digits
         return text
-    return number if isinstance(number, int | float) and math.isfinite(number) else text
+    if isinstance(number, float) and not math.isfinite(number):
+        return text
+    return number if isinstance(number, int | float) else text

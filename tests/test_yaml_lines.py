@@ -59,6 +59,18 @@ def test_plain_values(text: str, value: object) -> None:
     assert values(read(text.encode())) == value
 
 
+def test_the_switches_of_yaml_1_1_where_they_are_wanted() -> None:
+    words = "[yes, No, ON, off, 'yes', \"off\", y, n, yEs, onn, true, FALSE, oN]"
+    expected = [True, False, True, False, "yes", "off", "y", "n", "yEs", "onn", True, False, "oN"]
+    assert values(read(words.encode(), switches=True)) == expected
+    assert values(read(b"on: off\nyes:\n  - no\nNo: |\n  on\n", switches=True)) == {
+        "on": False, "yes": [False], "No": "on\n",
+    }  # fmt: skip
+    assert values(read(b"on", switches=True)) is True
+    plain_yaml = yaml.safe_load("[yes, No, ON, off, y, yEs, onn, true]")
+    assert values(read(b"[yes, No, ON, off, y, yEs, onn, true]", switches=True)) == plain_yaml
+
+
 def test_every_value_knows_its_line() -> None:
     root = read(b"# first\na: 1\nb:\n  c:\n    - x\n\n    - y\nd: {e: [f,\n  g]}\n")
     # A value of a mapping has the line of its key.
@@ -102,7 +114,7 @@ def test_every_value_knows_its_line() -> None:
         (b"%YAML 1." + b"9" * 5000 + b"\n---\na: 1\n", 1, "is no YAML"),
         (b"a: b: c\n", 1, "is no YAML: mapping values are not allowed here"),
         (b"a:\n\tb: 1\n", 2, "is no YAML: found character '\\t' that cannot start any token"),
-        (b"a: 'x\n", 2, "is no YAML: found unexpected end of stream"),
+        (b"b: 1\na: 'x\nc: 1\nd: 1\n", 2, "is no YAML: found unexpected end of stream"),
         (b"a: [1, 2\nb: 1\n", 2, "is no YAML: expected ',' or ']', but got ':'"),
         (b"a: 1\n  b: 1\n", 2, "is no YAML: mapping values are not allowed here"),
         (b"x\n" * 40_000, 32769, "is too long"),
