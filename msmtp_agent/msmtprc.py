@@ -210,8 +210,8 @@ def refusal(account: Account) -> str:
     What stands last, as its `check_account()` has it. (That without `host` is told elsewhere as well.)
     """
     key, certificate = account.get("tls_key_file"), account.get("tls_cert_file")
-    # An empty `tls_trust_file` is no file; without the command it is the system's.
-    trust = account.get("tls_trust_file") or "tls_trust_file" not in account.settings
+    # An empty `tls_trust_file` is no file; without the command, or where only the defaults have it, it is the system's.
+    trust = account.get("tls_trust_file") or "tls_trust_file" not in account.own
     if not (account.get("host") or account.get("socket")):
         return "host not set"
     if key and not certificate:

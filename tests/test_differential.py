@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from msmtp_agent import aliases, msmtprc
@@ -93,6 +93,9 @@ def test_a_thousand_files_mean_what_they_mean_to_msmtp(tmp_path: Path) -> None:
 
     @settings(max_examples=1000, deadline=None)
     @given(lines=_configuration, table=st.lists(_alias, max_size=4))
+    # An empty trust file of the defaults alone is the system's.
+    @example(lines=["defaults", "tls on", "tls_trust_file", "account default", "host h"], table=[])
+    @example(lines=["account default", "tls on", "tls_trust_file", "host h"], table=[])
     def compare(lines: list[str], table: list[str]) -> None:
         content = "\n".join([*lines, ""]).replace("@/", f"{tmp_path}/").encode()
         (tmp_path / "aliases").write_text("\n".join([*table, ""]))
