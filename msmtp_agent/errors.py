@@ -43,7 +43,8 @@ class AgentError(Exception):
     """Something that a person has to mend: `subject: observed; expected ...`, then one line of remedy.
 
     `code` is the exit status (`ExitCode`, or msmtp's own), `words` are the lines of msmtp and of the server, kept
-    beside our explanation, `diagnosis` is what they mean. No part may ever hold a secret.
+    beside our explanation, `diagnosis` is what they mean, `details` are further lines of ours, such as every fault of a
+    file. No part may ever hold a secret.
     """
 
     code: int = ExitCode.SOFTWARE
@@ -59,6 +60,7 @@ class AgentError(Exception):
         words: tuple[str, ...] = (),
         code: int | None = None,
         diagnosis: "Diagnosis | None" = None,
+        details: tuple[str, ...] = (),
     ) -> None:
         super().__init__(subject, observed)
         self.subject = subject
@@ -67,6 +69,7 @@ class AgentError(Exception):
         self.remedy = remedy or self.usual_remedy
         self.words = words
         self.diagnosis = diagnosis
+        self.details = details
         if code is not None:
             self.code = code
 
@@ -90,7 +93,7 @@ class UsageError(AgentError):
 
 
 class DataError(AgentError):
-    """The secret is malformed or absent: it is not tried and not stored."""
+    """The secret or the settings are malformed or absent: nothing is tried and nothing stored."""
 
     code = ExitCode.DATA
 

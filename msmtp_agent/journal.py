@@ -108,7 +108,12 @@ class Journal:
             yield
         except AgentError as error:
             self._problem = Problem(
-                error.code, error.message, error.remedy, error.words, error.diagnosis or _own_words(error)
+                error.code,
+                error.message,
+                error.remedy,
+                error.words,
+                error.diagnosis or _own_words(error),
+                error.details,
             )
         except Interrupted as signal:
             self._problem = Problem(signal.code, "msmtp-config: interrupted", "", ())

@@ -127,13 +127,14 @@ class Diagnosis(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Why a job ended as it did: the exit code, one line, one line of remedy, and msmtp's own words."""
+    """Why a job ended as it did: the exit code, one line, one line of remedy, msmtp's own words, more of ours."""
 
     code: int
     message: str
     remedy: str
     words: tuple[str, ...]
     diagnosis: Diagnosis | None = None
+    details: tuple[str, ...] = ()
 
 
 class JobReport(NamedTuple):

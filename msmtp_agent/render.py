@@ -82,6 +82,8 @@ class Json:
 def problem(fault: Problem) -> None:
     """An error on standard error: one line, msmtp's and the server's own words, and one line of remedy."""
     say(wrapped(f"msmtp-config: {fault.message.removeprefix('msmtp-config: ')}", sys.stderr, "  "), sys.stderr)
+    for detail in fault.details:
+        say(wrapped(f"  {detail}", sys.stderr, "    "), sys.stderr)
     for words in fault.words:
         say(wrapped(f"  msmtp: {words}", sys.stderr, "    "), sys.stderr)
     if fault.diagnosis and fault.diagnosis.cause != fault.message:

@@ -13,6 +13,7 @@ from msmtp_agent.host import Host
 from msmtp_agent.providers import BUILT_IN, by_host
 from msmtp_agent.providers.fact import Fact, Port, Provider
 from msmtp_agent.providers.local import DIRECTORY, known
+from msmtp_agent.providers.names import find
 from tests.support.roots import Root
 from tests.support.sandbox import Sandbox
 from tests.test_providers import IDS, day
@@ -116,6 +117,10 @@ def test_a_known_id_changes_what_is_given_and_nothing_else(tmp_path: Path) -> No
     assert [providers[name] for name in IDS[1:]] == list(BUILT_IN[1:])
 
 
+def test_what_a_file_says_of_the_user_name_ends_our_rule_for_it(tmp_path: Path) -> None:
+    assert given(tmp_path, site="gmail: {user: the account of the site, checked: 2027-03-04}\n")["gmail"].login == ""
+
+
 def test_a_known_id_with_hosts_ports_and_steps_has_the_new_day(tmp_path: Path) -> None:
     content = (
         "proton-bridge:\n  hosts: [127.0.0.1]\n  ports: [{port: 1026, tls: starttls}]\n  steps: [see the wiki]\n"
@@ -159,7 +164,7 @@ def test_a_name_goes_before_a_pattern(pattern: str, tmp_path: Path) -> None:
     providers = given(tmp_path, site=f"x: {SHORT.replace('x.test', repr(pattern))}").values()
     found = by_host(providers, "smtp.gmail.com", 587)
     assert found is BUILT_IN[0]
-    assert providers_cli.find(tuple(providers), "smtp.gmail.com") is BUILT_IN[0]
+    assert find(tuple(providers), "smtp.gmail.com") is BUILT_IN[0]
     other = by_host(providers, "smtp.gmail.commerce.com", 587)
     assert other is not None
     assert other.id == "x"

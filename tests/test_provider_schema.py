@@ -171,7 +171,7 @@ def test_our_own_facts_keep_the_rules_of_the_files() -> None:
     found = entries(read(yaml.safe_dump(document).encode()), OURS, "")
     for provider in BUILT_IN:
         ports = tuple(port._replace(confirmed=True) for port in provider.ports)  # a file says what its author knows
-        assert found[f"our-{provider.id}"] == provider._replace(id=f"our-{provider.id}", ports=ports)
+        assert found[f"our-{provider.id}"] == provider._replace(id=f"our-{provider.id}", ports=ports, login="")
 
 
 def test_the_schema_names_every_provider_that_may_be_given_in_part() -> None:

@@ -15,7 +15,8 @@ import pytest
 from msmtp_agent import providers_cli, render_providers
 from msmtp_agent.errors import ExitCode, UsageError
 from msmtp_agent.providers import BUILT_IN, by_host
-from msmtp_agent.providers.fact import IMPLICIT, STARTTLS, Fact, Provider, a_year_before
+from msmtp_agent.providers.fact import IMPLICIT, SENDER, STARTTLS, Fact, Provider, a_year_before
+from msmtp_agent.providers.names import find
 from tests.support.sandbox import PROJECT, Sandbox
 
 SCHEMA = json.loads((PROJECT / "msmtp_agent/schemas/providers.json").read_text())
@@ -228,7 +229,7 @@ def test_what_is_not_sure_is_called_unconfirmed(capsys: pytest.CaptureFixture[st
     ],
 )
 def test_a_provider_is_found_by_id_name_and_server(name: str, provider: str) -> None:
-    assert providers_cli.find(BUILT_IN, name).id == provider
+    assert find(BUILT_IN, name).id == provider
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def test_a_provider_is_found_by_id_name_and_server(name: str, provider: str) -> 
 )
 def test_an_unknown_name_gets_the_known_ids_and_what_is_near(name: str, near: str | None) -> None:
     with pytest.raises(UsageError) as raised:
-        providers_cli.find(BUILT_IN, name)
+        find(BUILT_IN, name)
     error = raised.value
     assert error.code == ExitCode.USAGE
     assert error.expected == "one of " + ", ".join(IDS)
@@ -295,6 +296,15 @@ def test_the_program_needs_neither_root_nor_a_network_and_writes_nothing(tmp_pat
         assert sandbox.changed() == set()
 
 
+def test_the_user_name_is_told_where_it_follows_from_the_rest() -> None:
+    logins = {provider.id: provider.login for provider in BUILT_IN}
+    relays = {"sendgrid": "apikey", "ses": "", "mailgun": "", "postmark": ""}
+    assert logins == {id_: SENDER for id_ in logins if id_ not in relays} | relays
+    for provider in BUILT_IN:
+        assert (" address" in provider.user.text) == (provider.login == SENDER), provider.id
+        assert provider.login in (SENDER, "") or provider.login in provider.user.text
+
+
 def test_the_listing_imports_nothing_that_it_does_not_need(sandbox: Sandbox) -> None:
     argv = ["/usr/bin/python3", "-X", "importtime", "-m", "msmtp_agent", "providers"]
     done = sandbox.run(argv)
@@ -304,7 +314,7 @@ def test_the_listing_imports_nothing_that_it_does_not_need(sandbox: Sandbox) -> 
     own = {name for name in imported if name.startswith("msmtp_agent.")} - {f"msmtp_agent.{room}" for room in (
         "__main__", "cli", "errors", "lean", "loopback", "model", "host", "beneath", "printable", "render",
         "providers", "providers.fact", "providers.local", "providers.mailboxes", "providers.proton", "providers.relays",
-        "providers_cli", "render_providers",
+        "providers.names", "providers_cli", "render_providers",
     )}  # fmt: skip
     assert not own
     assert not {"yaml", "rich.console"} & imported

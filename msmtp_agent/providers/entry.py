@@ -53,13 +53,14 @@ def _entry(name: str, node: Node, known: Provider | None, file: str) -> Provider
     def facts(node: Node, where: str) -> tuple[Fact, ...]:
         return _list(node, where, fact, least=0)
 
+    user = part("user", fact, old.user)
     return Provider(
         id=name,
         name=part("name", _text, old.name),
         hosts=part("hosts", lambda node, where: _list(node, where, _host), old.hosts),
         ports=part("ports", lambda node, where: _list(node, where, _port), old.ports),
         kind=part("kind", _text, old.kind),
-        user=part("user", fact, old.user),
+        user=user,
         password=part("password", fact, old.password),
         steps=part("steps", lambda node, where: _list(node, where, _text), old.steps),
         sender=part("sender", fact, old.sender),
@@ -69,6 +70,7 @@ def _entry(name: str, node: Node, known: Provider | None, file: str) -> Provider
         # That a part was looked at says nothing of the rest.
         checked=checked if fields.keys() >= set(_UNDATED) else old.checked,
         file=file,
+        login=old.login if user.text == old.user.text else "",  # ours follows from what we say of the user name
     )
 
 

@@ -4,6 +4,7 @@ import time
 from typing import NamedTuple
 
 STARTTLS, IMPLICIT = "starttls", "implicit"
+SENDER = "sender"  # the user name is the address that mail is sent from
 
 
 class Fact(NamedTuple):
@@ -30,7 +31,8 @@ class Provider(NamedTuple):
     `hosts` are names of its servers, of which one `*` stands for any letters, digits, `-` and `.`; the first is the
     usual one. `kind` names the kind of password in a few words. `steps` lead to the password, one line each. `page` is
     the provider's own documentation, and `checked` the date of the entry as a whole. `file` is the file of the host
-    that the entry, or a part of it, is from; empty for ours.
+    that the entry, or a part of it, is from; empty for ours. `login` is the user name where it follows from the rest:
+    SENDER, or the very word; empty where only the account's owner knows it.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Provider(NamedTuple):
     page: str
     checked: str
     file: str = ""
+    login: str = ""
 
     def serves(self, host: str) -> bool:
         """Whether a server of this name, in lower case, is one of the provider's."""

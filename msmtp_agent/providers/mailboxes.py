@@ -1,6 +1,6 @@
 """Facts of the providers of mailboxes: their customers log in with a mailbox's address."""
 
-from .fact import IMPLICIT, Fact, Port, Provider
+from .fact import IMPLICIT, SENDER, Fact, Port, Provider
 
 _CHECKED = "2026-11-22"
 # Where a source is a page, its stored copy was read on that day: what it says may be older.
@@ -88,6 +88,7 @@ MAILBOXES: tuple[Provider, ...] = (
         ),
         page=_APP_PASSWORDS,
         checked=_CHECKED,
+        login=SENDER,
     ),
     Provider(
         id="microsoft365",
@@ -149,6 +150,7 @@ MAILBOXES: tuple[Provider, ...] = (
         ),
         page=_SMTP_AUTH,
         checked=_CHECKED,
+        login=SENDER,
     ),
     Provider(
         id="outlook",
@@ -168,6 +170,7 @@ MAILBOXES: tuple[Provider, ...] = (
         notes=(Fact("it answers 535 5.7.139 with the words `basic authentication is disabled`", _CHECKED, _OUTLOOK),),
         page=_OUTLOOK,
         checked=_CHECKED,
+        login=SENDER,
     ),
     Provider(
         id="fastmail",
@@ -186,6 +189,7 @@ MAILBOXES: tuple[Provider, ...] = (
         notes=(Fact("the plan Basic has no SMTP", _CHECKED, _FASTMAIL_PASSWORDS),),
         page=_FASTMAIL_SERVERS,
         checked=_CHECKED,
+        login=SENDER,
     ),
     Provider(
         id="zoho",
@@ -218,6 +222,7 @@ MAILBOXES: tuple[Provider, ...] = (
         ),
         page=_ZOHO_SMTP,
         checked=_CHECKED,
+        login=SENDER,
     ),
     Provider(
         id="yahoo",
@@ -244,6 +249,7 @@ MAILBOXES: tuple[Provider, ...] = (
         notes=(Fact("an app password outlives a change of the account's password", _CHECKED, _YAHOO_PASSWORDS),),
         page=_YAHOO_PASSWORDS,
         checked=_CHECKED,
+        login=SENDER,
     ),
     Provider(
         id="icloud",
@@ -272,5 +278,6 @@ MAILBOXES: tuple[Provider, ...] = (
         ),
         page=_APPLE_SERVERS,
         checked=_CHECKED,
+        login=SENDER,
     ),
 )

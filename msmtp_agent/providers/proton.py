@@ -1,6 +1,6 @@
 """Facts of the two ways to send through Proton Mail: its own server, and its Bridge on this host."""
 
-from .fact import Fact, Port, Provider
+from .fact import SENDER, Fact, Port, Provider
 
 _CHECKED = "2026-11-22"
 _SUBMISSION = "https://proton.me/support/smtp-submission"
@@ -43,6 +43,7 @@ PROTON: tuple[Provider, ...] = (
         ),
         page=_SUBMISSION,
         checked=_CHECKED,
+        login=SENDER,
     ),
     Provider(
         id="proton-bridge",
@@ -78,5 +79,6 @@ PROTON: tuple[Provider, ...] = (
         ),
         page=_BRIDGE,
         checked=_CHECKED,
+        login=SENDER,
     ),
 )

@@ -54,6 +54,7 @@ RELAYS: tuple[Provider, ...] = (
         ),
         page=_SENDGRID_SMTP,
         checked=_CHECKED,
+        login="apikey",
     ),
     Provider(
         id="ses",

@@ -12,7 +12,7 @@ project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
 cache=${MSMTP_AGENT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/msmtp-agent}
 
 # Enough to run the program from the checkout, with the distribution's own libraries.
-packages_run=(msmtp ca-certificates python3 python3-typer python3-rich python3-yaml)
+packages_run=(msmtp ca-certificates python3 python3-typer python3-rich python3-yaml python3-jsonschema)
 # The demonstration: an SMTP server on loopback with a certificate of its own.
 packages_demo=("${packages_run[@]}" python3-aiosmtpd openssl util-linux mount)
 # Everything that scripts/test touches, the package build included.
