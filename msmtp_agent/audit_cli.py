@@ -4,6 +4,7 @@ import os
 import sys
 from typing import NamedTuple
 
+from .arguments import absolute, refused, replaceable, unknown
 from .checks import CATALOGUE
 from .errors import AgentError, NotRootError, PluginStatus, UsageError
 from .model import AuditWishes, Severity
@@ -52,7 +53,7 @@ def wishes(given: Options) -> AuditWishes:
         threshold=_SEVERITIES[given.fail_on] if given.fail_on else None,
         fix=given.fix,
         dry_run=given.dry_run,
-        output=None if given.output is None else _output(given.output),
+        output=None if given.output is None else replaceable("audit", "--output", given.output),
     )
 
 
@@ -67,41 +68,19 @@ def _ids(option: str, values: tuple[str, ...]) -> frozenset[str]:
 
 
 def _wrong(option: str, value: str, known: tuple[str, ...], remedy: str = "") -> UsageError:
-    """The refusal of a value that is none of `known`, with the one that was meant if that can be guessed."""
-    from difflib import get_close_matches  # costs time, and most command lines are right
-
-    near = get_close_matches(value, known, 1)
-    expected = near[0] if near else ", ".join(known) if len(known) < 10 else "the id of a check"
-    return _refused(option, f"is {value!r}", expected, remedy)
+    return unknown("audit", option, value, known, kind="the id of a check", remedy=remedy)
 
 
-def _refused(option: str, observed: str, expected: str = "", remedy: str = "") -> UsageError:
-    return UsageError(option, observed, expected=expected, remedy=remedy or "msmtp-config audit --help")
+def _refused(option: str, observed: str, expected: str = "") -> UsageError:
+    return refused("audit", option, observed, expected)
 
 
 def _root(directory: str) -> str:
     """The absolute path of a root. An empty name is an empty variable, and not the directory that we stand in."""
-    path = _absolute("--root", directory)
+    path = absolute("audit", "--root", directory)
     if not os.path.isdir(path):
         raise _refused("--root", f"{directory} is no directory", "the root directory of an image")
     return path
-
-
-def _output(file: str) -> str:
-    """The absolute path of a file that may be replaced: not of a device, whose place nothing is to take."""
-    path = _absolute("--output", file)
-    if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
-        raise _refused("--output", f"{file} is no regular file", "the name of one, or of none")
-    return path
-
-
-def _absolute(option: str, path: str) -> str:
-    if not path or path == "-":
-        raise _refused(option, f"is {path!r}", "a path")
-    try:
-        return os.path.abspath(path)
-    except OSError as error:
-        raise _refused(option, f"{path}: the working directory is gone: {error.strerror}", "an absolute path") from None
 
 
 def told(listing: bool, explain: str | None) -> bool:
