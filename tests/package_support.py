@@ -121,7 +121,8 @@ trap 'find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true' EXIT
 class Boot:
     """A machine with the package that boots, waits until `unit` has come to rest, and powers itself off.
 
-    It shares this machine's loopback, where the test's mail server listens; it may not change anything of the network.
+    It shares this machine's loopback, where the test's mail server listens, or the network namespace that is named; it
+    may not change anything of the network.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class Boot:
         installed: bool = True,
         extra: str = "",
         unit: str = UNIT,
+        network: Path | None = None,
     ) -> None:
         self._work = directory / f"boot-{time.monotonic_ns()}"
         self._work.mkdir()
@@ -154,9 +156,10 @@ class Boot:
         name = f"t{os.getpid()}-{time.monotonic_ns()}"
         arguments = [tree(suite), self._work, package(), "1" if installed else "0", name, *options]
         self._console = self._work / "console"
+        enter = [] if network is None else ["nsenter", f"--net={network}", "--"]
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
-                ["timeout", "--kill-after=10", "90", "bash", "-euc", _BOOT, "bash", *arguments],
+                [*enter, "timeout", "--kill-after=10", "90", "bash", "-euc", _BOOT, "bash", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
