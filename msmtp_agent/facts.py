@@ -210,7 +210,7 @@ class Senders(NamedTuple):
 class Programs(NamedTuple):
     """The way in: msmtp, the sendmail command, links followed, the packages, and an old helper in front of us.
 
-    `sendmail_leads_to` is the path at the end of its links.
+    `sendmail_leads_to` is the path at the end of its links; `old_helpers` are paths that `audit --fix` mends.
     """
 
     msmtp: FileFacts
@@ -218,6 +218,7 @@ class Programs(NamedTuple):
     sendmail_leads_to: str
     packages: Mapping[str, str] | Unknown = MappingProxyType({})  # installed: name to version
     helpers: tuple[FileFacts, ...] = ()
+    old_helpers: frozenset[str] = frozenset()
     sendmail_is_msmtp: bool = False
 
 

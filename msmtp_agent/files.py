@@ -4,8 +4,9 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from shlex import quote
 from typing import NamedTuple
 
@@ -124,9 +125,29 @@ def replace(host: Host, path: str, content: bytes, mode: int) -> WriteOutcome:
     modified = facts.modified if facts.kind is FileKind.REGULAR and present == content else None
     try:
         with deferred():
-            _replace(host, path, _Version(content, mode, owner, modified))
+            _put(host, path, partial(_write, version=_Version(content, mode, owner, modified)))
     except OSError as error:
         raise _failed(host.at(path), "cannot be written", error) from None
+    return WriteOutcome.CREATED if facts.kind is FileKind.MISSING else WriteOutcome.REPLACED
+
+
+def link(host: Host, path: str, target: str) -> WriteOutcome:
+    """Make `path` a symbolic link that holds `target`; it is never anything in between.
+
+    The link is made under the temporary name in the same directory and renamed over the old file, or put where nothing
+    is; then the directory is synchronised. Nothing is written when it is so already; a link to elsewhere is somebody's
+    choice, and not replaced. Call it under `lock`. Raises CantCreateError, and the old file is as it was; but
+    NotDurableError when the link stands there and may not outlive a power cut.
+    """
+    facts = host.inspect(path)
+    if facts.kind is FileKind.SYMLINK and facts.target == target:
+        return WriteOutcome.UNCHANGED
+    refuse_replacing(facts._replace(path=host.at(path)))
+    try:
+        with deferred():
+            _put(host, path, partial(_make_link, target=target))
+    except OSError as error:
+        raise _failed(host.at(path), "cannot be replaced by a link", error) from None
     return WriteOutcome.CREATED if facts.kind is FileKind.MISSING else WriteOutcome.REPLACED
 
 
@@ -168,14 +189,15 @@ def _failed(path: str, words: str, error: OSError) -> CantCreateError:
     return CantCreateError(path, f"{words}: {error.strerror}", remedy=hint)
 
 
-def _replace(host: Host, path: str, version: _Version) -> None:
+def _put(host: Host, path: str, make: Callable[[int, str], None]) -> None:
+    """Have the next version made under the temporary name (given the directory's descriptor), and put it in place."""
     temporary = temporary_name(path).rpartition("/")[2]
     directory, name = _open_directory(host, path)
     try:
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=directory)  # of a run that was killed
         try:
-            _write(directory, temporary, version)
+            make(directory, temporary)
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             with suppress(OSError):
@@ -226,6 +248,10 @@ def _synchronise(descriptor: int, path: str, words: str) -> None:
         os.fsync(descriptor)
     except OSError as error:
         raise NotDurableError(path, f"{words}: {error.strerror}", remedy="sync") from None
+
+
+def _make_link(directory: int, name: str, target: str) -> None:
+    os.symlink(target, name, dir_fd=directory)
 
 
 def _write(directory: int, name: str, version: _Version) -> None:

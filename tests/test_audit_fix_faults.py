@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.support.account import ALIASES, account
+from tests.support.old_helper import COMMAND, HELPER, SCRIPT, install
 from tests.support.repairs import BACKUP, LOG, Told, fix
 from tests.support.roots import MSMTPRC
 from tests.support.sandbox import Sandbox
@@ -28,6 +29,11 @@ LINES = b"one\ntwo\n"
 FORMER = (33, 0o644)
 TEMPORARY = "/etc/.msmtprc.msmtp-config"
 BACKUP_TEMPORARY = f"/etc/.{os.path.basename(BACKUP)}.msmtp-config"
+DIRECTORY, _, NAME = HELPER.rpartition("/")
+KEPT = f"{HELPER}.2025-11-22T120000Z.bak"
+HELPER_TEMPORARY = f"{DIRECTORY}/.{NAME}.msmtp-config"
+KEPT_TEMPORARY = f"{DIRECTORY}/.{os.path.basename(KEPT)}.msmtp-config"
+LEFTOVERS = (TEMPORARY, BACKUP_TEMPORARY, HELPER_TEMPORARY, KEPT_TEMPORARY)
 ERRORS = {
     "EIO": "Input/output error",
     "ENOSPC": "No space left on device",
@@ -44,44 +50,54 @@ def box(tmp_path: Path) -> Iterator[Sandbox]:
 
 @dataclass(frozen=True)
 class Job:
-    """What is mended, and the paths whose calls are gone through."""
+    """What is mended, and the paths whose calls are gone through.
+
+    `state` says how far it has come, and that what stands there is whole, and nobody else's; below `changed` it is as
+    before.
+    """
 
     check: str
     path: str
     paths: tuple[str, ...] = field(repr=False)
-
-    def reset(self, box: Sandbox) -> None:
-        """As it was before."""
-        if self.path == LOG:
-            box.write(LOG, LINES, mode=FORMER[1], uid=FORMER[0])
-            return
-        for leftover in (BACKUP, TEMPORARY, BACKUP_TEMPORARY):
-            box.path(leftover).unlink(missing_ok=True)
-        box.write(MSMTPRC, OLD)
-
-    def state(self, box: Sandbox) -> int:
-        """How far it has come; whatever stands there is whole, and nobody else's."""
-        return log_state(box) if self.path == LOG else alias_state(box)
+    reset: Callable[[Sandbox], None] = field(repr=False)
+    state: Callable[[Sandbox], int] = field(repr=False)
+    changed: int = 1
 
     def whole(self, box: Sandbox) -> bool:
         """Whether it is all done, and nothing else is left."""
-        leftovers = [path for path in (TEMPORARY, BACKUP_TEMPORARY) if box.exists(path)]
-        return self.state(box) == 2 and not leftovers
+        return self.state(box) == 2 and not any(map(box.exists, LEFTOVERS))
 
     def untouched(self, box: Sandbox) -> bool:
-        """Whether it is all as before, and nothing else is left; a new owner alone is half of the log's repair."""
-        leftovers = [path for path in (TEMPORARY, BACKUP_TEMPORARY) if box.exists(path)]
-        return self.state(box) < (2 if self.path == LOG else 1) and not leftovers
+        """Whether it is all as before, and nothing else is left."""
+        return self.state(box) < self.changed and not any(map(box.exists, LEFTOVERS))
 
 
 def names_of(path: str) -> tuple[str, str]:
     return path, os.path.basename(path)
 
 
-JOBS = {
-    "aliases": Job("aliases-unwired", MSMTPRC, ("/etc", *names_of(TEMPORARY), *names_of(BACKUP_TEMPORARY))),
-    "log": Job("log-mode", LOG, ("/var/log", *names_of(LOG))),
-}
+# --- as it is before
+
+
+def reset_aliases(box: Sandbox) -> None:
+    for leftover in (BACKUP, TEMPORARY, BACKUP_TEMPORARY):
+        box.path(leftover).unlink(missing_ok=True)
+    box.write(MSMTPRC, OLD)
+
+
+def reset_log(box: Sandbox) -> None:
+    box.write(LOG, LINES, mode=FORMER[1], uid=FORMER[0])
+
+
+def reset_helper(box: Sandbox) -> None:
+    if not box.exists(COMMAND):
+        install(box)
+    for leftover in (KEPT, HELPER_TEMPORARY, KEPT_TEMPORARY):
+        box.path(leftover).unlink(missing_ok=True)
+    box.write(HELPER, SCRIPT, mode=0o755)
+
+
+# --- how far it has come
 
 
 def private(box: Sandbox, path: str) -> bytes | None:
@@ -110,6 +126,42 @@ def log_state(box: Sandbox) -> int:
     assert box.read(LOG) == LINES
     assert box.listdir("/var/log") == ["msmtp.log"]
     return [FORMER, (0, FORMER[1]), (0, 0o600)].index((found.st_uid, stat.S_IMODE(found.st_mode)))
+
+
+def helper_state(box: Sandbox) -> int:
+    """0: as before, 1: the script is kept as well, 2: the link stands there."""
+    for path, what in ((KEPT, stat.S_IFREG), (KEPT_TEMPORARY, stat.S_IFREG), (HELPER_TEMPORARY, stat.S_IFLNK)):
+        if box.exists(path):
+            found = box.stat(path)
+            assert (stat.S_IFMT(found.st_mode), found.st_uid, found.st_gid) == (what, 0, 0), path
+            assert what == stat.S_IFLNK or stat.S_IMODE(found.st_mode) == 0o644, path
+    kept = box.read(KEPT) if box.exists(KEPT) else None
+    assert kept in (None, SCRIPT.encode())
+    if box.path(HELPER).is_symlink():
+        assert (os.readlink(box.path(HELPER)), kept) == (COMMAND, SCRIPT.encode())
+        return 2
+    assert (box.read(HELPER), stat.S_IMODE(box.stat(HELPER).st_mode)) == (SCRIPT.encode(), 0o755)
+    return 0 if kept is None else 1
+
+
+JOBS = {
+    "aliases": Job(
+        "aliases-unwired",
+        MSMTPRC,
+        ("/etc", *names_of(TEMPORARY), *names_of(BACKUP_TEMPORARY)),
+        reset_aliases,
+        alias_state,
+    ),
+    # A new owner alone is half of the log's repair.
+    "log": Job("log-mode", LOG, ("/var/log", *names_of(LOG)), reset_log, log_state, changed=2),
+    "helper": Job(
+        "sender-helper",
+        HELPER,
+        (DIRECTORY, *names_of(HELPER_TEMPORARY), *names_of(KEPT_TEMPORARY)),
+        reset_helper,
+        helper_state,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -148,6 +200,23 @@ def finish(box: Sandbox, job: Job) -> None:
     told = fix(box, job.check)
     assert told.completed.returncode == 0, told.error
     assert job.whole(box)
+
+
+def test_link_is_renamed_into_place_when_the_script_is_safe(box: Sandbox, tmp_path: Path) -> None:
+    """And nothing else is done to the directory: what the tests below go through leaves nothing out."""
+    calls = [step.call for step in record(box, JOBS["helper"], tmp_path / "trace")]
+    looks = ("close", "fstat", "newfstatat", "readlinkat", "openat", "lseek", "read", "getdents64")
+    script, link = os.path.basename(KEPT_TEMPORARY), os.path.basename(HELPER_TEMPORARY)
+    assert [call.name for call in calls if call.name not in looks] == [
+        *("unlinkat", "write", "fsync", "renameat", "fsync"),
+        *("unlinkat", "symlinkat", "renameat", "fsync"),
+    ]
+    assert [
+        name for call in calls for name in (script, link) if call.name == "renameat" and f'"{name}"' in call.arguments
+    ] == [script, link]
+    (made,) = (call for call in calls if call.name == "openat" and "O_CREAT" in call.arguments)
+    assert f'"{script}", O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0644' in made.arguments
+    assert f'"{COMMAND}"' in next(call for call in calls if call.name == "symlinkat").arguments
 
 
 @pytest.mark.slow
@@ -257,7 +326,7 @@ def test_immutable_file(box: Sandbox, name: str) -> None:
     job.reset(box)
     box.shell(f"chattr +i {job.path}")
     told = fix(box, job.check)
-    words = "written" if job.path == MSMTPRC else "changed"
+    words = {"aliases": "written", "log": "changed", "helper": "replaced by a link"}[name]
     assert (told.completed.returncode, told.done) == (73, {job.path: False})
     assert told.error == f"{job.path}: cannot be {words}: Operation not permitted"
     assert job.untouched(box)

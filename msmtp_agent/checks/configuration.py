@@ -44,14 +44,14 @@ def missing(facts: Facts) -> Iterator[Flaw]:
     Without it msmtp ends with status 78 (`account default not found: no configuration file available`) for every
     system mail.
 
-    cloud-init's fragment writes the file; without one, write it by hand as `man msmtp` shows.
+    `msmtp-config apply` writes it from settings; at a terminal `msmtp-config` asks for them.
     """
     if _access(facts).file.kind is FileKind.MISSING:
         yield Flaw(
             MSMTPRC,
             "is missing",
             "msmtp's configuration",
-            f"install -m 0600 /dev/null {MSMTPRC} && sensible-editor {MSMTPRC}",
+            "msmtp-config apply smtp.config.yaml",
         )
 
 

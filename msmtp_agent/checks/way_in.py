@@ -14,7 +14,9 @@ CHECKS = Group("Way in")
 _MSMTP = "/usr/bin/msmtp"
 _SENDMAIL = "/usr/sbin/sendmail"
 _SPOOL = "/var/spool/cron/"
-_INSTALL = "apt-get install --reinstall msmtp msmtp-mta"
+_COMMAND = "/usr/bin/msmtp-config"  # in full: the name alone would run the script
+_REINSTALL = "apt-get install --reinstall"
+_INSTALL = f"{_REINSTALL} msmtp msmtp-mta"
 
 
 def _programs(facts: Facts) -> Programs:
@@ -158,10 +160,20 @@ def helper(facts: Facts) -> Iterator[Flaw]:
     cloud-init used to write destroys the old password before the new one is tried, spoils passwords that have
     backslashes or blanks at an end, and leaves the file readable by everybody for a moment.
 
-    Remove it, and take it out of the cloud-init data that wrote it.
+    `/usr/bin/msmtp-config audit --fix` puts a link to the package's command in the place of that one, and keeps the
+    script beside it; a script that is not exactly that one is left alone: remove it. Take it out of the cloud-init data
+    too: in an instance that is made of this host, cloud-init would write it again, through the link over our command.
     """
-    for file in _programs(facts).helpers:
-        yield Flaw(file.path, "is a shell script that root's PATH finds first", "no such file", f"rm {file.path}")
+    programs = _programs(facts)
+    for file in programs.helpers:
+        observed = "is a shell script that root's PATH finds first"
+        if file.path == _COMMAND:
+            remedy = f"{_REINSTALL} msmtp-agent   # in place of the name the path of its .deb, where no source has it"
+            yield Flaw(_COMMAND, "is a shell script", "the package's command", remedy)
+        elif file.path in programs.old_helpers:
+            yield Flaw(file.path, observed, f"a link to {_COMMAND}", f"{_COMMAND} audit --fix --only sender-helper")
+        else:
+            yield Flaw(file.path, observed, "no such file", f"rm {file.path}")
 
 
 def _barrier(facts: Facts, uid: int, gids: frozenset[int]) -> FileFacts | None:

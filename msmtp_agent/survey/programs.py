@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Iterable, Mapping
 
+from msmtp_agent import old_helper
 from msmtp_agent.errors import InputOutputError
 from msmtp_agent.facts import Programs, Unknown
 from msmtp_agent.host import Host
@@ -13,18 +14,20 @@ SENDMAIL = "/usr/sbin/sendmail"
 _STATUS = "/var/lib/dpkg/status"
 _MOST_STATUS = 32 << 20  # bytes; 3,000 packages have 4 MiB
 _MOST_PROGRAM = 1 << 20  # bytes of a sendmail that is no link; msmtp has 0.15 MiB
-_BEFORE_US = ("/usr/local/sbin/msmtp-config", "/usr/local/bin/msmtp-config")
 
 
 def gather(host: Host) -> Programs:
     """What is known of them. Raises InputOutputError."""
     end, is_msmtp = _sendmail(host)
+    helpers = _helpers(host)
+    old = old_helper.standing(host) if helpers else ()
     return Programs(
         msmtp=host.inspect(MSMTP, follow=True),
         sendmail=host.inspect(SENDMAIL, follow=True),
         sendmail_leads_to=end,
         packages=installed(host, ("msmtp", "msmtp-mta")),
-        helpers=tuple(file for path in _BEFORE_US if (file := _shell_script(host, path)) is not None),
+        helpers=tuple(helpers.values()),
+        old_helpers=frozenset(path for path in helpers if host.resolve(path) in old),
         sendmail_is_msmtp=is_msmtp,
     )
 
@@ -64,6 +67,17 @@ def _sendmail(host: Host) -> tuple[str, bool]:
     if posixpath.basename(path) == "msmtp":
         return path, True
     return path, b"msmtp" in host.read(SENDMAIL, _MOST_PROGRAM, follow=True)[1]
+
+
+def _helpers(host: Host) -> dict[str, FileFacts]:
+    """The shell scripts that are run in our place, by path; one that was written through a link to us stands as us."""
+    found = {}
+    for path in (*old_helper.PLACES, old_helper.COMMAND):
+        file = _shell_script(host, path)
+        if file is not None:
+            place = old_helper.COMMAND if host.resolve(path) == old_helper.COMMAND else path
+            found[place] = file._replace(path=place)
+    return found
 
 
 def _shell_script(host: Host, path: str) -> FileFacts | None:

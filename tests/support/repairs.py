@@ -17,7 +17,14 @@ LOG = "/var/log/msmtp.log"
 LOGROTATE = "/etc/logrotate.d/msmtp"
 NOW = 1763812800.0  # 2025-11-22 12:00:00 UTC
 BACKUP = "/etc/msmtprc.2025-11-22T120000Z.bak"
-PLACES = {"secret": SECRET, "config": MSMTPRC, "aliases": MSMTPRC, "log": LOG}  # where a check finds what it finds
+HELPER = "/usr/local/bin/msmtp-config"
+PLACES = {
+    "secret": SECRET,
+    "config": MSMTPRC,
+    "aliases": MSMTPRC,
+    "log": LOG,
+    "sender": HELPER,
+}  # where a check finds what it finds
 NOTHING = Unknown("/", "not gathered")
 SENDING = AliasFile(FileFacts(ALIASES, FileKind.REGULAR, mode=0o644), None, {"root": ("me@acme.test",)})
 
