@@ -14,6 +14,7 @@ from .secret import MAXIMUM, Secret
 
 _LIMIT = 1 << 20  # bytes of a configuration file that are read
 _RIGHTS = "0600 root:root"
+APPLY = "msmtp-config apply smtp.config.yaml"  # the remedy where there is no msmtprc
 
 
 def store(host: Host, path: str, content: bytes, journal: Journal) -> WriteOutcome:
@@ -49,6 +50,17 @@ def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], boo
         else:
             store(host, MSMTPRC, content, journal)
             journal.warn(f"{MSMTPRC}: was {facts.rights}, is {_RIGHTS} now: read it once, others may have changed it")
+    own_path, own_content = _own_configuration(host)
+    return readiness.find_account(content, own_path, own_content)
+
+
+def require_unshadowed(host: Host) -> None:
+    """Raise NotUsedError where root's own configuration would take the place of any `/etc/msmtprc`."""
+    readiness.refuse_shadow(*_own_configuration(host))
+
+
+def _own_configuration(host: Host) -> tuple[str, bytes]:
+    """Path and content of the file that msmtp reads after `/etc/msmtprc` when root sends."""
     own_path = host.root_configuration()
     own_facts, own_content = host.read(own_path, _LIMIT)
     if own_facts.kind not in (FileKind.REGULAR, FileKind.MISSING):
@@ -58,12 +70,12 @@ def safe_account(host: Host, journal: Journal, repair: Callable[[FileFacts], boo
             expected="no such file",
             remedy=f"mv {quote(own_path)} {quote(own_path)}.off",
         )
-    return readiness.find_account(content, own_path, own_content)
+    return own_path, own_content
 
 
 def _refuse_odd(facts: FileFacts) -> None:
     if facts.kind is FileKind.MISSING:
-        raise NotUsedError(MSMTPRC, "is missing", expected="msmtp's configuration", remedy=f"sensible-editor {MSMTPRC}")
+        raise NotUsedError(MSMTPRC, "is missing", expected="msmtp's configuration", remedy=APPLY)
     if facts.kind is not FileKind.REGULAR:
         target = f" to {facts.target}" if facts.target else ""
         raise ConfigError(

@@ -47,6 +47,12 @@ class Source(Protocol):
     def confirm(self, question: str, *, default: bool) -> bool:
         """The person's answer; False when there is nobody."""
 
+    def line(self, prompt: str, *, hidden: bool = False) -> str | None:
+        """What the person types, without the blanks around it; None at the end of input, or when there is nobody."""
+
+    def tell(self, text: str, indent: str | None = None) -> None:
+        """Show a line where the questions stand, folded with `indent` before what is continued; else whole."""
+
 
 def run(host: Host, wishes: Wishes, source: Source, listener: Listener) -> JobReport:
     """Ask, prove, store, and send a test mail; the report says what became of it, and never raises AgentError."""
@@ -59,11 +65,15 @@ def run(host: Host, wishes: Wishes, source: Source, listener: Listener) -> JobRe
             entry.seen = f"root; msmtp {msmtp.version() or 'of unknown version'} ({msmtp.path})"
         with journal.stage("config") as entry:
             place = secret_place(host, wishes, journal)
+            if source.attended and not (wishes.offline or wishes.force) and _has_none(host):
+                from . import first_files  # here, because most hosts have an msmtprc
+
+                first_files.write(host, source, journal, entry)
             account = _account(host, wishes, source, journal)
-            entry.seen = (
-                describe(account) if account else f"{MSMTPRC} will not use {SECRET}: --force goes on all the same"
-            )
-        _Job(host, wishes, source, journal, msmtp, account, place).run()
+            seen = describe(account) if account else f"{MSMTPRC} will not use {SECRET}: --force goes on all the same"
+            entry.seen = "; ".join(filter(None, (entry.seen, seen)))
+        job = Job(host, wishes, source, journal, msmtp, account, place)
+        job.deliver(job.prove())
     return journal.report()
 
 
@@ -96,6 +106,10 @@ def _require_stored(facts: FileFacts) -> None:
     files.refuse_replacing(facts)
 
 
+def _has_none(host: Host) -> bool:
+    return host.inspect(MSMTPRC).kind is FileKind.MISSING
+
+
 def _account(host: Host, wishes: Wishes, source: Source, journal: Journal) -> Account | None:
     """The account that will use the secret file; None where none will and `--force` goes on."""
 
@@ -114,8 +128,8 @@ def _account(host: Host, wishes: Wishes, source: Source, journal: Journal) -> Ac
     return account
 
 
-class _Job:
-    """The stages from the secret on, and what they know of each other."""
+class Job:
+    """The stages from the secret on, and what they know of each other; under the lock."""
 
     def __init__(
         self,
@@ -136,12 +150,13 @@ class _Job:
         self._place = place
         self._attempts = _ATTEMPTS if source.attended else 1  # how often a password may still be read
 
-    def run(self) -> None:
+    def prove(self) -> Secret:
+        """The stages to the store: the secret, once the server has accepted it. Raises AgentError where it did not."""
         candidate, doubt = self._prove()
         self._store(candidate)
         if doubt is not None:
             raise doubt
-        self._deliver(candidate)
+        return candidate
 
     def _prove(self) -> tuple[Secret, AgentError | None]:
         """A secret, and the error to end with when the server did not accept it; a person may type it anew."""
@@ -264,7 +279,8 @@ class _Job:
             f"The server could not judge the password. Replace the one in {SECRET} all the same?", default=False
         )
 
-    def _deliver(self, candidate: Secret) -> None:
+    def deliver(self, candidate: Secret) -> None:
+        """The last stage: a test mail, where it is wanted."""
         with self._journal.stage("deliver") as entry:
             if not self._wishes.mail:
                 entry.skip("--no-mail")

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from . import process
-from .errors import UnavailableError
-from .host import Host
+from .errors import ExitCode, UnavailableError
+from .host import MSMTPRC, Host
+from .masked import command_line
 from .model import Outcome, Verification
 from .msmtprc import Account
 from .printable import printable
@@ -16,7 +17,7 @@ from .secret import Secret
 
 _LONGEST_WORDS = 500  # characters of one line that are shown
 _MOST_WORDS = 12  # lines that are shown
-_REFUSED = 77
+_PIPE = 1 << 16  # bytes
 _NO_LOGIN = "--auth=off"  # msmtp then runs no secret command (its `main()`, 1.8.20 to 1.8.33)
 _SERVER = "server message: "
 # Lines of msmtp's own that come after AUTH has passed; what the server says stands behind `server message: `, so that
@@ -82,7 +83,25 @@ class Msmtp:
     def accepts(self, secret: Secret | None, account: Account, *, read_secret: bool) -> Outcome:
         """Let msmtp parse its files and expand the alias of root; with `read_secret` it reads the secret as well."""
         options = [] if read_secret else [_NO_LOGIN]
-        return _outcome(self._run(["--pretend", *options, "--", "root"]), secret, account.get("user"))
+        return _outcome(self._run(["--pretend", *options, "--", "root"]), secret, account)
+
+    def parse(self, content: bytes, hidden: Sequence[Secret]) -> tuple[Outcome, bool]:
+        """Let msmtp read this text as a configuration, behind the installed one; whether the text is what it refuses.
+
+        It comes through a pipe, since no file is to hold it yet; nothing is connected to, and `hidden` is kept out of
+        what is said. Raises ValueError for a text that no pipe holds.
+        """
+        with _pipe(content) as reader:
+            path = f"/dev/fd/{reader}"
+            arguments = ["--pretend", _NO_LOGIN, f"--file={path}", "--", "root"]
+            outcome = _outcome(self._run(arguments, inherit=[reader]), None)
+        words = list(outcome.words)
+        for secret in hidden:
+            words = [secret.redact(line) for line in words]
+        shown = tuple(line.replace(path, MSMTPRC) for line in words)
+        # Any other status (74) says that it could not be read this way, which is no verdict on the text.
+        refused = outcome.status == ExitCode.CONFIG and any(path in line for line in outcome.words)
+        return outcome._replace(words=shown), refused
 
     def serverinfo(self, account: Account, *options: str, secret: Secret | None = None, given: bytes = b"") -> Served:
         """Let msmtp tell of the account's server; `options` change the account, `given` is its standard input.
@@ -93,7 +112,7 @@ class Msmtp:
         user = account.get("user")
         completed = self._run(["--serverinfo", _NO_LOGIN, *options], given=given)
         lines = [secret.redact(line, user) if secret else line for line in _lines(completed.output)]
-        return Served(_outcome(completed, secret, user), tuple(_short(line) for line in lines))
+        return Served(_outcome(completed, secret, account), tuple(_short(line) for line in lines))
 
     def send(self, recipients: Sequence[str], message: bytes, secret: Secret | None, account: Account) -> Outcome:
         """Send a mail exactly as any system mail leaves: the installed files, and no option.
@@ -101,7 +120,7 @@ class Msmtp:
         `secret` is what msmtp will send, as far as it is known: a server may say it again.
         """
         completed = self._run(["--", *recipients], given=message)
-        outcome = _outcome(completed, secret, account.get("user"))
+        outcome = _outcome(completed, secret, account)
         return outcome._replace(verification=_verify(completed.status, _lines(completed.errors)))
 
     def last_reply(self, account: Account, offset: int, outcome: Outcome, secret: Secret | None) -> str | None:
@@ -138,13 +157,22 @@ def _inherited(candidate: Secret) -> Iterator[tuple[int, str]]:
     A pipe: no file ever holds the candidate. With the line feed every length works (msmtp's reading loop fails on
     multiples of 501 bytes without one). `cat /dev/fd/N` is allowed by msmtp's AppArmor profile.
     """
+    with _pipe(candidate.reveal() + b"\n") as reader:
+        yield reader, f"--passwordeval=cat /dev/fd/{reader}"
+
+
+@contextmanager
+def _pipe(content: bytes) -> Iterator[int]:
+    """A descriptor that gives the content, once. Raises ValueError for more than a pipe holds: nobody reads it yet."""
+    if len(content) > _PIPE:
+        raise ValueError(f"holds {len(content)} bytes")
     reader, writer = os.pipe()
     try:
         try:
-            os.write(writer, candidate.reveal() + b"\n")  # below the 64 KiB that a pipe holds, so it cannot block
+            os.write(writer, content)
         finally:
             os.close(writer)
-        yield reader, f"--passwordeval=cat /dev/fd/{reader}"
+        yield reader
     finally:
         os.close(reader)
 
@@ -156,23 +184,33 @@ def _verify(status: int | None, lines: list[str]) -> Verification:
         return Verification.ACCEPTED
     replies = [line.removeprefix(_SERVER) for line in own if line.startswith(_SERVER)]
     # A reply 4xx to AUTH is temporary (RFC 4954), and msmtp ends with 77 all the same. The first line's code counts.
-    if status == _REFUSED and not (replies and replies[0].startswith("4")):
+    if status == ExitCode.REFUSED and not (replies and replies[0].startswith("4")):
         return Verification.REFUSED
     return Verification.UNPROVEN
 
 
 def _judged(completed: process.Completed, secret: Secret | None, account: Account) -> Outcome:
     """The end of a probe. Judged by the words before they are redacted: a password may be one of them."""
-    outcome = _outcome(completed, secret, account.get("user"))
+    outcome = _outcome(completed, secret, account)
     return Outcome(outcome.status, outcome.words, _verify(completed.status, _lines(completed.errors)))
 
 
-def _outcome(completed: process.Completed, secret: Secret | None, user: str = "") -> Outcome:
+def _outcome(completed: process.Completed, secret: Secret | None, account: Account | None = None) -> Outcome:
     lines = _lines(completed.errors)
+    if account is not None and account.get("passwordeval"):
+        lines = [_without_command(line, account.get("passwordeval")) for line in lines]
     if secret is not None:
-        lines = [secret.redact(line, user) for line in lines]
+        lines = [secret.redact(line, account.get("user") if account else "") for line in lines]
     words = [_short(line.removeprefix("msmtp: ")) for line in lines if line]
     return Outcome(completed.status, tuple(words[:_MOST_WORDS]))
+
+
+def _without_command(line: str, command: str) -> str:
+    """`line` with no more of a secret command than may be shown: msmtp quotes one that fails, whatever is in it."""
+    told = command.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    for quoted in (told, printable(told)):
+        line = line.replace(f"'{quoted}'", f"'{command_line(command)}'")
+    return line
 
 
 def _lines(content: bytes) -> list[str]:

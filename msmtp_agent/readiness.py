@@ -21,13 +21,7 @@ def find_account(content: bytes, own_path: str, own_content: bytes) -> Account:
     something or would send a secret in clear text. Both name file and line.
     """
     account = _accounts(MSMTPRC, content).get("default")
-    shadow = _accounts(own_path, own_content).get("default")
-    if shadow is not None:
-        raise NotUsedError(
-            f"{own_path}: line {shadow.line}",
-            f"its default account takes the place of the one in {MSMTPRC} when root sends",
-            remedy=f"mv {shlex.quote(own_path)} {shlex.quote(own_path)}.off",
-        )
+    refuse_shadow(own_path, own_content)
     if account is None:
         raise NotUsedError(
             MSMTPRC,
@@ -38,6 +32,17 @@ def find_account(content: bytes, own_path: str, own_content: bytes) -> Account:
     _complete(account)
     _encrypted(account)
     return account
+
+
+def refuse_shadow(own_path: str, own_content: bytes) -> None:
+    """Raise NotUsedError where root's own configuration has a default account, which msmtp would take instead."""
+    shadow = _accounts(own_path, own_content).get("default")
+    if shadow is not None:
+        raise NotUsedError(
+            f"{own_path}: line {shadow.line}",
+            f"its default account takes the place of the one in {MSMTPRC} when root sends",
+            remedy=f"mv {shlex.quote(own_path)} {shlex.quote(own_path)}.off",
+        )
 
 
 def _accounts(path: str, content: bytes) -> dict[str, Account]:
