@@ -154,6 +154,12 @@ def judge(candidate: Secret, account: Account, provider: str) -> tuple[Misfit, .
     return tuple(found)
 
 
+def user_is_password(provider: str, user: str = "") -> bool:
+    """Whether the user name at this provider (its id) is a token that is the password as well; without one: can be."""
+    twin = _SHAPES[provider].twin if provider in _SHAPES else ""
+    return bool(twin and (not user or re.fullmatch(twin, user)))
+
+
 def _password(text: str, account: Account, shape: _Shape, provider: str) -> tuple[str, str] | None:
     """What is wrong with a password, as the id and the observation of a Misfit; the most telling alone."""
     bare = text.strip(_BLANKS + _UNSEEN)

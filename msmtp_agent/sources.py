@@ -41,6 +41,20 @@ class Prompt:
         """The person's answer. Raises InputOutputError."""
         return terminal.confirm(question, default=default)
 
+    def line(self, prompt: str, *, hidden: bool = False) -> str | None:
+        """What the person types, without the blanks around it; None at the end of input. Raises InputOutputError."""
+        if not hidden:
+            return terminal.line(prompt)
+        try:
+            return terminal.hidden_line(prompt).decode().strip()
+        except DataError:  # the end of input, or no text
+            terminal.tell("")
+            return None
+
+    def tell(self, text: str, indent: str | None = None) -> None:
+        """Show it where the questions stand; `indent` (of continued lines) folds it. Raises InputOutputError."""
+        terminal.tell(text, indent)
+
 
 class _Unattended:
     attended = False
@@ -48,6 +62,13 @@ class _Unattended:
     def confirm(self, question: str, *, default: bool) -> bool:  # noqa: ARG002 - there is nobody to ask
         """No: nothing is done that was not asked for."""
         return False
+
+    def line(self, prompt: str, *, hidden: bool = False) -> str | None:  # noqa: ARG002
+        """Nothing."""
+        return None
+
+    def tell(self, text: str, indent: str | None = None) -> None:
+        """To nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def test_a_fault_of_our_own_is_its_own_diagnosis(sandbox: Sandbox) -> None:
         "id": "own-config",
         "cause": "/etc/msmtprc: is missing; expected msmtp's configuration",
         "owner": "host",
-        "steps": ["sensible-editor /etc/msmtprc"],
+        "steps": ["msmtp-config apply smtp.config.yaml"],
         "evidence": [],
         "confidence": "certain",
     }

@@ -56,7 +56,11 @@ class Person:
             pytest.fail(f"never seen: {text!r}, but:\n{self.screen}")
 
     def type(self, line: str | bytes = b"") -> None:
-        self._child.send((line.encode() if isinstance(line, str) else line) + b"\n")
+        self.begin((line.encode() if isinstance(line, str) else line) + b"\n")
+
+    def begin(self, line: bytes) -> None:
+        """Type the beginning of a line."""
+        self._child.send(line)
 
     def press(self, key: str) -> None:
         """Hold Ctrl and press a letter."""
