@@ -121,6 +121,40 @@ def show_providers(
     raise typer.Exit(providers_cli.run(name, as_json))
 
 
+@app.command("render")
+def render_settings(
+    settings: str = typer.Argument(..., metavar="FILE", help="The settings: smtp.config.yaml."),
+    form: str = typer.Option("files", "--format", metavar="FORMAT", help="msmtprc, aliases, logrotate, cloud-config."),
+    output: str = typer.Option(None, "--output", metavar="FILE", help="Replace FILE by it, 0600."),
+    deb_url: str = typer.Option(None, "--deb-url", metavar="URL", help="cloud-config: where this package is."),
+    deb_sha256: str = typer.Option(None, "--deb-sha256", metavar="HEX", help="cloud-config: the package's checksum."),
+    apt_source: str = typer.Option(
+        None, "--apt-source", metavar="LINE", help="cloud-config: or the apt source with it."
+    ),
+    apt_key: str = typer.Option(None, "--apt-key", metavar="FILE", help="cloud-config: the key of that source."),
+    allow_password: bool = typer.Option(
+        False, "--allow-password-in-user-data", help="cloud-config: although others can read it there."
+    ),
+) -> None:
+    """Print what the settings become: /etc/msmtprc, /etc/aliases, the logrotate rule, or one cloud-config."""
+    from . import rendering_cli
+
+    wanted = rendering_cli.Options(settings, form, output, deb_url, deb_sha256, apt_source, apt_key, allow_password)
+    raise typer.Exit(rendering_cli.run(wanted))
+
+
+@app.command("apply")
+def apply_settings(
+    settings: str = typer.Argument(..., metavar="FILE", help="The settings: smtp.config.yaml."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show what would change, and change nothing."),
+    as_json: bool = _JSON,
+) -> None:
+    """Bring this host to what the settings say, show every change, and prove that mail can leave."""
+    from . import apply_cli
+
+    raise typer.Exit(apply_cli.run(settings, dry_run, as_json))
+
+
 @app.command("pin")
 def pin_certificate(
     accept: bool = typer.Option(False, "--accept", help="Write it without asking."), timeout: float = _TIMEOUT
@@ -148,7 +182,7 @@ def _main() -> int:
         status = typer.main.get_command(app).main(prog_name="msmtp-config", standalone_mode=False)
         return int(status or ExitCode.OK)
     except _UsageFault as fault:
-        return _complain(UsageError("usage", _words(fault)))
+        return _complain(UsageError("usage", _words(fault), remedy=_usage(fault)))
     except AgentError as error:
         return _complain(error)
     except Interrupted as signal:
@@ -167,6 +201,12 @@ def _main() -> int:
 
 def _words(fault: BaseException) -> str:
     return str(getattr(fault, "format_message", lambda: "wrong options")())
+
+
+def _usage(fault: BaseException) -> str:
+    """The command that shows the options of the verb that was meant."""
+    context = getattr(fault, "ctx", None)
+    return f"{context.command_path if context else 'msmtp-config'} --help"
 
 
 def _refuse_options_before_verb(context: typer.Context) -> None:
@@ -228,5 +268,5 @@ def _complain(error: AgentError) -> int:
     from .model import Problem
     from .render import problem
 
-    problem(Problem(error.code, error.message, error.remedy, error.words))
+    problem(Problem(error.code, error.message, error.remedy, error.words, details=error.details))
     return error.code

@@ -42,6 +42,20 @@ from           {user}
 user           {user}
 passwordeval   "cat /etc/msmtp-password"
 """
+# As long as the longest of the fragment's examples, and with what costs the most: every kind of value.
+SETTINGS = """\
+smtp:
+  host: smtp.example.com
+  port: "587"
+  from_email: alerts@example.com
+  user: alerts@example.com
+  recipient: admin@example.com, root@example.org
+  tls_starttls: true
+  tls_trust_file: /etc/ssl/certs/ca-certificates.crt
+  auth_method: plain
+  set_from_header: auto
+  log: file
+"""
 # What the machine calls itself, and what matters of it here.
 NAME = """\
 . /etc/os-release
@@ -105,6 +119,7 @@ def _rows(samples: Samples) -> list[Row]:
     offline = _milliseconds(samples, "offline", less=OFFLINE_RUNS)
     whole, parts = _milliseconds(samples, "whole"), _milliseconds(samples, TYPER, *ALL_RUNS)
     memory, typer_memory = _mebibytes(samples, "whole"), _mebibytes(samples, TYPER)
+    both = _milliseconds(samples, "import typer, yaml")
     many, few = _mebibytes(samples, "audit all roots"), _mebibytes(samples, "audit 10 roots")
     return [
         Row("msmtp-config --version : import typer", version, typer, "ms", 0.75),
@@ -115,6 +130,7 @@ def _rows(samples: Samples) -> list[Row]:
         Row("audit --format json : import typer", _milliseconds(samples, "audit json"), typer, "ms", 0.85),
         Row(f"audit, each of {ROOTS} roots : 3 ms", _each_root(samples), 3.0, "ms", 1.0),
         Row("providers : 0.9 x import typer + 10 ms", _milliseconds(samples, "providers"), 0.9 * typer + 10, "ms", 1.0),
+        Row("render : import typer + import yaml", _milliseconds(samples, "render"), both, "ms", 1.3),
         Row("decoding one outcome : 1 ms", _each_outcome(samples), 1.0, "ms", 1.0),
         Row(f"audit, peak memory of {ROOTS} roots : of 10", many, few, "MiB", 1.1),
     ]
@@ -163,6 +179,7 @@ def _measure(suite: str, package: Path, rounds: int, work: Path) -> tuple[str, S
         machine.run(["dpkg", "--install", package], check=True)
         machine.write("/etc/msmtprc", MSMTPRC.format(port=server.port, user=USER))
         machine.write("/etc/aliases", "root: admin@example.test\n", mode=0o644)
+        machine.write("/srv/smtp.config.yaml", SETTINGS)
         machine.write("/etc/ssl/certs/bench.pem", certificate.read_bytes(), mode=0o644)
         _make_roots(machine)
         argv: list[str | Path] = ["/usr/bin/python3", METER, "--rounds", str(rounds)]

@@ -64,6 +64,7 @@ def _programs(password: bytes, roots: list[str]) -> dict[str, Program]:
     return {
         "python": Program((python, "-c", "pass")),
         "import typer": Program((python, "-c", "import typer")),
+        "import typer, yaml": Program((python, "-c", "import typer, yaml")),
         "lean import": Program((python, "-c", "import msmtp_agent.lean")),
         "version": Program(("/usr/bin/msmtp-config", "--version")),
         "offline": Program((*job, "--offline"), given=password),
@@ -73,6 +74,7 @@ def _programs(password: bytes, roots: list[str]) -> dict[str, Program]:
         "audit 10 roots": Program(_audit(roots[:10])),
         "audit all roots": Program(_audit(roots), every=5),
         "providers": Program(("/usr/bin/msmtp-config", "providers")),
+        "render": Program(("/usr/bin/msmtp-config", "render", "/srv/smtp.config.yaml")),
         "decode none": Program((python, "-c", _DECODE, "0")),
         "decode many": Program((python, "-c", _DECODE, str(DECODED))),
         "msmtp version": Program((msmtp, "--version")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from msmtp_agent import rendering_cli
 from msmtp_agent.audit_cli import FORMATS
 from msmtp_agent.checks import CATALOGUE
 from msmtp_agent.cli import app
@@ -34,6 +36,8 @@ WORDS = {
     "--skip": IDS,
     "--explain": IDS,
 }
+RENDERED = set(rendering_cli.FORMATS)
+PACKAGE_OPTIONS = ("--deb-url", "--deb-sha256", "--apt-source", "--apt-key")
 # Everything that a shell starts here is a program of the machine.
 pytestmark = pytest.mark.programs
 
@@ -64,16 +68,18 @@ def options(verb: str = "") -> set[str]:
 
 def takes_value(verb: str = "") -> set[str]:
     holder = command().commands[verb] if verb else command()
-    return {name for parameter in holder.params if not parameter.is_flag for name in parameter.opts}
+    valued = [parameter for parameter in holder.params if not getattr(parameter, "is_flag", True)]  # no arguments
+    return {name for parameter in valued for name in parameter.opts}
 
 
 def test_the_truth_is_not_empty() -> None:
     assert {"--password-stdin", "--to", "--help", "-h"} <= options()
     assert options("test") < options()
     assert {"--format", "--root"} <= options("audit")
-    assert set(command().commands) == {"audit", "diagnose", "pin", "providers", "test"}
+    assert set(command().commands) == {"apply", "audit", "diagnose", "pin", "providers", "render", "test"}
     assert takes_value() == {"--credential", "--to", "--timeout"}
     assert takes_value("audit") == WORDS.keys() | {"--output", "--root"}
+    assert takes_value("render") == {"--format", "--output", *PACKAGE_OPTIONS}
 
 
 def test_help_shows_them() -> None:
@@ -81,7 +87,7 @@ def test_help_shows_them() -> None:
     everything = set().union(*map(options, verbs))
     for verb in verbs:
         text = run(["/usr/bin/python3", "-B", "-m", "msmtp_agent", *verb.split(), "--help"])
-        assert set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", text)) & everything == options(verb)
+        assert set(re.findall(r"(?<![\w-])(--?[a-z][a-z0-9-]*)", text)) & everything == options(verb)
 
 
 # --- the man page
@@ -97,12 +103,12 @@ def flags(text: str) -> set[str]:
     """The options that lines of mdoc name: `.It Fl -to Ar ADDRESS`, `.It Fl h , -help`."""
     found = set()
     for arguments in re.findall(r"^\.(?:It|Op|Fl) ?(?:Fl )?(.*)$", text, re.MULTILINE):
-        for word in re.findall(r"(?:^|(?<=Fl )|(?<=, ))(-?[a-z][a-z-]*)", arguments):
+        for word in re.findall(r"(?:^|(?<=Fl )|(?<=, ))(-?[a-z][a-z0-9-]*)", arguments):
             found.add(f"-{word}")
     return found
 
 
-@pytest.mark.parametrize("verb", ["", "audit", "diagnose", "pin", "providers", "test"])
+@pytest.mark.parametrize("verb", ["", "apply", "audit", "diagnose", "pin", "providers", "render", "test"])
 def test_the_man_page_tells_every_option(verb: str) -> None:
     told = flags(section(f"The verb {verb}", "Ss") if verb else section("OPTIONS"))
     assert told | {"--help", "-h"} == options(verb)
@@ -121,6 +127,13 @@ def test_the_man_page_tells_formats_severities_and_checks() -> None:
     assert set(re.findall(r"^\.It Cm (\w+)", text, re.MULTILINE)) == WORDS["--format"]
     assert set(re.findall(r"^\.It Sy (\w+)", text, re.MULTILINE)) == WORDS["--fail-on"]
     assert set(re.findall(r"--(?:only|skip|explain) ([a-z-]+)", section("EXAMPLES"))) <= IDS
+    assert set(re.findall(r"^\.Cm ([\w-]+)", section("The verb render", "Ss"), re.MULTILINE)) == RENDERED
+
+
+def test_the_man_page_tells_every_setting() -> None:
+    told = re.findall(r"^\.It Sy (.+)$", section("The settings", "Ss"), re.MULTILINE)
+    schema = json.loads((PROJECT / "msmtp_agent/schemas/settings.json").read_text())
+    assert {key for line in told for key in line.split(" , ")} == set(schema["properties"]["smtp"]["properties"])
 
 
 def test_the_man_page_is_clean() -> None:
@@ -176,6 +189,13 @@ def test_bash_offers_the_providers() -> None:
     assert bash_offers("providers", "proton") == {"proton", "proton-bridge"}
 
 
+def test_every_shell_offers_the_formats_of_render(tmp_path: Path) -> None:
+    assert bash_offers("render", "--format", "") == RENDERED
+    assert fish_offers("render", "--format", "", home=tmp_path) == RENDERED
+    for option in PACKAGE_OPTIONS[:3]:
+        assert bash_offers("render", option, "") == set()
+
+
 def test_bash_is_registered_for_the_command() -> None:
     assert "-F _msmtp_config msmtp-config" in run(["bash", "--norc", "-c", f"source {BASH}; complete -p msmtp-config"])
 
@@ -205,6 +225,9 @@ def test_bash_offers_files_and_directories(tmp_path: Path) -> None:
     start = f"{tmp_path}/"
     assert bash_offers("audit", "--output", start) == {f"{tmp_path}/directory", f"{tmp_path}/file"}
     assert bash_offers("audit", "--root", start) == {f"{tmp_path}/directory"}
+    for verb in ("apply", "render"):
+        assert bash_offers(verb, start) == {f"{tmp_path}/directory", f"{tmp_path}/file"}
+        assert bash_offers(verb, "-") == options(verb)
 
 
 def test_fish_offers_the_options(tmp_path: Path) -> None:
@@ -233,6 +256,7 @@ def test_fish_offers_files_and_directories(tmp_path: Path) -> None:
     start = f"{tmp_path}/"
     assert fish_offers("audit", "--output", start, home=tmp_path) == {f"{start}directory/", f"{start}file"}
     assert fish_offers("audit", "--root", start, home=tmp_path) == {f"{start}directory/"}
+    assert fish_offers("apply", start, home=tmp_path) == {f"{start}directory/", f"{start}file"}
 
 
 ZSH_DRIVER = """
@@ -274,6 +298,7 @@ def test_zsh_offers_the_words_for_a_value(tmp_path: Path) -> None:
     for option, words in WORDS.items():
         assert zsh_offers(f"audit {option} ", tmp_path) >= words, option
     assert zsh_offers("providers ", tmp_path) >= PROVIDERS
+    assert zsh_offers("render --format ", tmp_path) >= RENDERED
     # The list itself is shown again, above what may follow.
     listed = zsh_offers("audit --only secret-mode,tls-", tmp_path) & IDS - {"secret-mode"}
     assert listed == {name for name in IDS if name.startswith("tls-")}

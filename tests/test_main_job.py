@@ -433,6 +433,12 @@ def test_wrong_options_are_one_clear_error(sandbox: Sandbox, options: tuple[str,
     assert not sandbox.exists(SECRET)
 
 
+def test_a_wrong_option_of_a_verb_leads_to_the_help_of_the_verb(sandbox: Sandbox) -> None:
+    done = sandbox.agent("render", "--jsn")
+    assert done.returncode == 64
+    assert done.stderr == "msmtp-config: usage: No such option: --jsn\n  fix: msmtp-config render --help\n"
+
+
 def test_not_root_comes_first(sandbox: Sandbox, pki: Pki) -> None:
     configure(sandbox, pki, 25)
     for options in ((), ("--password-stdin",), ("test",)):

@@ -29,7 +29,9 @@ MODULES = "./usr/lib/python3/dist-packages/msmtp_agent"
 LEFTOVERS = (
     "/etc/.msmtp-password.msmtp-config",
     "/etc/.msmtprc.msmtp-config",
+    "/etc/.aliases.msmtp-config",
     "/etc/logrotate.d/.msmtp.msmtp-config",
+    "/usr/local/bin/.msmtp-config.msmtp-config",
     "/var/lib/prometheus/node-exporter/.msmtp-config.prom.msmtp-config",
 )
 
@@ -68,6 +70,7 @@ def test_relations(deb: Path) -> None:
     control = email.message_from_string(run("dpkg-deb", "--field", deb))
     assert set(control["Depends"].split(", ")) == {
         "msmtp",
+        "python3-jsonschema",
         "python3-rich",
         "python3-typer",
         "python3-yaml",

@@ -1,10 +1,12 @@
 # Completion of msmtp-config(8) for fish. Static: nothing is started at TAB.
-set -l main 'not __fish_seen_subcommand_from audit diagnose pin providers test'
+set -l main 'not __fish_seen_subcommand_from apply audit diagnose pin providers render test'
 set -l verb '__fish_seen_subcommand_from test'
+set -l apply '__fish_seen_subcommand_from apply'
 set -l audit '__fish_seen_subcommand_from audit'
 set -l diagnose '__fish_seen_subcommand_from diagnose'
 set -l pin '__fish_seen_subcommand_from pin'
 set -l providers '__fish_seen_subcommand_from providers'
+set -l render '__fish_seen_subcommand_from render'
 set -l names fastmail gmail icloud mailgun microsoft365 outlook postmark proton proton-bridge sendgrid ses yahoo zoho
 set -l checks \
     secret-missing secret-type secret-links secret-owner secret-mode secret-acl secret-empty secret-blank \
@@ -23,10 +25,12 @@ set -l checks \
     elsewhere-bounded delivery-failing delivery-stale delivery-failures delivery-unproven
 
 complete -c msmtp-config -f
+complete -c msmtp-config -n $main -a apply -d 'Bring this host to what the settings say'
 complete -c msmtp-config -n $main -a audit -d 'Find every reason why mail is unsafe or will not leave'
 complete -c msmtp-config -n $main -a diagnose -d 'Find out why mail does not leave'
 complete -c msmtp-config -n $main -a pin -d 'Trust the certificate that the server shows now'
 complete -c msmtp-config -n $main -a providers -d 'What is known of the mail providers'
+complete -c msmtp-config -n $main -a render -d 'Print what the settings become'
 complete -c msmtp-config -n $main -a test -d 'Send a test mail with what is installed'
 
 complete -c msmtp-config -n $main -l password-stdin -d 'Read the password from standard input'
@@ -72,3 +76,18 @@ complete -c msmtp-config -n $pin -s h -l help -d 'Show the options'
 complete -c msmtp-config -n $providers -a "$names"
 complete -c msmtp-config -n $providers -l json -d 'Print one JSON object instead of text'
 complete -c msmtp-config -n $providers -s h -l help -d 'Show the options'
+
+complete -c msmtp-config -n $render -F
+complete -c msmtp-config -n $render -l format -x -a 'files msmtprc aliases logrotate cloud-config' -d 'What of it'
+complete -c msmtp-config -n $render -l output -r -F -d 'Replace a file by it'
+complete -c msmtp-config -n $render -l deb-url -x -d 'Where the package is'
+complete -c msmtp-config -n $render -l deb-sha256 -x -d 'Its checksum'
+complete -c msmtp-config -n $render -l apt-source -x -d 'An apt source that has it'
+complete -c msmtp-config -n $render -l apt-key -r -F -d 'The key of that source'
+complete -c msmtp-config -n $render -l allow-password-in-user-data -d 'Although others can read it there'
+complete -c msmtp-config -n $render -s h -l help -d 'Show the options'
+
+complete -c msmtp-config -n $apply -F
+complete -c msmtp-config -n $apply -l dry-run -d 'Show what would change, and change nothing'
+complete -c msmtp-config -n $apply -l json -d 'Print one JSON object instead of text'
+complete -c msmtp-config -n $apply -s h -l help -d 'Show the options'
