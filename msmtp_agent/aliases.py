@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 
-_LONGEST_LINE = 510  # bytes, line feed included
+LONGEST_LINE = 510  # bytes, line feed included
 _DEPTH = 16
 _NAMES = 32  # more on one line are left out by msmtp
 _MOST_RECIPIENTS = 10_000
@@ -25,8 +25,8 @@ def parse(content: bytes) -> dict[str, tuple[str, ...]]:
     """The addresses and names behind every alias. Raises AliasesError for the first line that msmtp refuses."""
     aliases: dict[str, tuple[str, ...]] = {}
     for number, raw in enumerate(io.BytesIO(content), 1):
-        if len(raw) > _LONGEST_LINE:
-            raise AliasesError(number, f"longer than {_LONGEST_LINE} characters")
+        if len(raw) > LONGEST_LINE:
+            raise AliasesError(number, f"longer than {LONGEST_LINE} characters")
         line = raw.split(b"\0")[0].decode("utf-8", "surrogateescape").partition("#")[0].strip(" \t\r\n\f\v")
         if not line:
             continue

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .aliases import AliasesError, expand, parse
+from .aliases import LONGEST_LINE, AliasesError, expand, parse
 
 OWNED = ("root", "default")
-_LONGEST = 510  # bytes of a line that msmtp reads, line feed included
 _BLANKS = b" \t\r\n\f\v"
 _ADVICE = {
     "single ':' delimiter expected": "a line is `name: address, address`; take it out, or put # before it",
@@ -116,7 +115,7 @@ def _entry(line: bytes) -> _Entry | None:
 def _with(entry: _Entry, value: bytes) -> Iterator[bytes]:
     """The entry with this value; its comment gets a line of its own where there is no room for it."""
     line = entry.head + entry.gap + value + (entry.behind + entry.tail if entry.tail else b"") + entry.end
-    if len(line) > _LONGEST and entry.tail.startswith(b"#"):
+    if len(line) > LONGEST_LINE and entry.tail.startswith(b"#"):
         yield entry.tail + (entry.end or b"\n")
         line = entry.head + entry.gap + value + entry.end
     yield line

@@ -8,7 +8,7 @@ from . import apply_files, apply_plan, files, settings_file
 from .apply_plan import Change, Plan
 from .configuration import describe, known_secret, require_unshadowed, safe_account, secret_place
 from .configure import Job
-from .errors import AgentError, MsmtpError, NotRootError, TemporaryError
+from .errors import AgentError, MsmtpError, NotRootError, RefusedError, TemporaryError
 from .host import SECRET, Host
 from .journal import Entry, Journal, Listener
 from .model import FileKind, JobReport, Verification, Wishes
@@ -73,7 +73,7 @@ def run(host: Host, path: str, timeout: float, person: Person, *, dry_run: bool)
     `timeout` in seconds bounds every run of msmtp. The report says what became of it; no AgentError is raised.
     """
     journal = Journal(person, STAGES)
-    run_ = _Apply(host, journal, person)
+    run_ = _Apply(host, path, journal, person)
     with journal.outcome(), ExitStack() as stack:
         with journal.stage("host") as entry:
             msmtp = _msmtp(host, path, timeout)
@@ -107,8 +107,9 @@ def _described(path: str, settings: Settings | None) -> str:
 class _Apply:
     """The stages from the plan on, and what they know of each other."""
 
-    def __init__(self, host: Host, journal: Journal, person: Person) -> None:
+    def __init__(self, host: Host, path: str, journal: Journal, person: Person) -> None:
         self._host = host
+        self._path = path
         self._journal = journal
         self._person = person
         self._states: dict[str, Change] = {}
@@ -139,6 +140,9 @@ class _Apply:
             self._prove(msmtp, plan.settings)
         except AgentError as error:
             error.details = (*error.details, _APPLIED)
+            if settings.secret is not None and error.code == RefusedError.code:
+                # Another one that was only typed would be tried in vain at the next run.
+                error.remedy = f"sensible-editor {quote(self._path)}   # the password there was refused"
             raise
 
     def _note(self, change: Change) -> None:

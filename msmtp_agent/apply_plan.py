@@ -21,6 +21,7 @@ from .settings import Settings
 from .survey import apparmor
 
 _LIMIT = 1 << 20  # bytes of a file that is replaced
+_MOST_TOLD = 10  # names of accounts
 
 
 class Change(NamedTuple):
@@ -224,9 +225,11 @@ class _Planner:
 
     def _tell_lost(self, old: bytes, place: str) -> None:
         """What stands in the old version alone from now on."""
-        others = ", ".join(name for name in _accounts(old) if name != "default")
+        others = [name for name in _accounts(old) if name != "default"]
         if others:
-            words = f"has the accounts {others}, which are not in the settings: they stand in {place} alone"
+            more = len(others) - _MOST_TOLD
+            names = ", ".join(others[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
+            words = f"has the accounts {names}, which are not in the settings: they stand in {place} alone"
             self._warnings.append(f"{MSMTPRC}: {words}")
         if masked.passwords(old):
             self._warnings.append(f"{place}: will hold the inline password: rm {place}   # once mail leaves")

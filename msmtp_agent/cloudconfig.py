@@ -16,6 +16,7 @@ from .host_files import HostFile
 from .log_rule import LOGROTATE
 from .msmtprc import parse
 from .providers import BUILT_IN, by_host
+from .providers.fact import Provider
 from .readiness import reads_secret_file
 from .settings import Settings
 from .shape import user_is_password
@@ -144,7 +145,7 @@ def _key(text: str) -> str:
 
 
 def document(settings: Settings, files: Sequence[HostFile], package: Package, *, allow_password: bool) -> str:
-    """The document, in ASCII, with a final line break. Raises DataError for a password in it, unless that is allowed."""
+    """The document, in ASCII, with a final line break. Raises DataError for a password, unless that is allowed."""
     if not allow_password:
         _refuse_password(settings)
     wanted = ["msmtp", "msmtp-mta", "ca-certificates"]
@@ -167,26 +168,33 @@ def _refuse_password(settings: Settings) -> None:
     """Raise PasswordInUserDataError, or DataError where it is the user name that is a password."""
     if settings.secret is not None:
         raise PasswordInUserDataError
-    provider = by_host(BUILT_IN, settings.host, settings.port)
-    if provider is not None and user_is_password(provider.id, settings.user):
+    provider = _whose_token(settings)
+    if provider is not None:
         raise DataError(
             "user",
             f"is a token of {provider.name} that is the password as well, and user data can be read by others",
-            expected=f"a user name that is none, or --allow-password-in-user-data",
+            expected="a user name that is none, or --allow-password-in-user-data",
             remedy=f"msmtp-config providers {provider.id}   # what else it can be",
         )
 
 
+def _whose_token(settings: Settings) -> Provider | None:
+    """The provider of which the user name is a token that is the password as well."""
+    provider = by_host(BUILT_IN, settings.host, settings.port)
+    return provider if provider is not None and user_is_password(provider.id, settings.user) else None
+
+
 def _provisioning(settings: Settings, files: Sequence[HostFile]) -> tuple[str, str]:
     """What a reader of the document has to know of the password, and the command that proves it in the machine."""
+    clear = "# It holds the mail password in clear, and user data can be read by others.\n"
     if settings.secret is not None:
-        told = "# It holds the mail password in clear, and user data can be read by others.\n"
-        return told, f"msmtp-config --password-stdin <{_PASSWORD_FILE}"
+        return clear, f"msmtp-config --password-stdin <{_PASSWORD_FILE}"
     account = next(parse(file.content)["default"] for file in files if file.path == MSMTPRC)
     if not reads_secret_file(account):
         return "", "msmtp-config test"
     told = (
-        f"# The mail password is not in here: give it to the machine as the systemd credential {CREDENTIAL}, or run\n"
+        (clear if _whose_token(settings) else "# The mail password is not in here.\n")
+        + f"# Give the password to the machine as the systemd credential {CREDENTIAL}, or run\n"
         "# `sudo msmtp-config` there.\n"
     )
     return told, f"# Without the credential {CREDENTIAL} it has nothing to do.\nsystemctl start {_UNIT}"

@@ -12,11 +12,15 @@ _HIDDEN = "***"
 _MOST_LINES = 400  # that are shown
 _MOST_COMPARED = 20_000  # lines; difflib takes minutes for ten times as many of which most are alike
 _MOST_PASSWORDS = 64  # that are looked for in other lines than their own
+_UNENDED = " [no line feed at the end]"
 _LONGEST_LINE = 300  # characters; one of msmtp's own may have 499
 _LINE = re.compile(r"(?P<blank>[ \t]*)(?P<command>[^ \t]+)(?P<gap>[ \t]*)(?P<argument>.*)", re.DOTALL)
 # What a comment says behind such a word may be the secret itself: `# password: ...`, `#eval ...`, `# old api key ...`.
 _TELLING = re.compile(r"(?i)passwordeval|password|passphrase|passwd|pass|pwd|secret|token|key|eval|credential")
-_OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{20,}")  # a token, if it is no name, no path and no fingerprint
+_OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{8,}")  # what may be a token or a password, if it is not plain
+_LONGEST_MIXED = 20  # characters from which on a word of letters and signs is no word of a language
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+|~?(/[a-z0-9._-]+)+/?")  # of a host, of a file
+_PROGRAM = re.compile(r"[A-Za-z0-9._/+-]+")
 
 
 def difference(
@@ -41,12 +45,14 @@ def difference(
     for line in lines[:_MOST_LINES]:
         sign, text = line[:1], line[1:]
         if sign != "@":
+            unended = text.endswith(_UNENDED)
+            text = text.removesuffix(_UNENDED)
             if settings:  # comments of the new version are ours
                 comment = text.lstrip(" \t").startswith("#")
                 text = _setting(text) if not comment else _comment(text) if sign == "-" else text
             for secret in hidden:
                 text = secret.redact(text)
-            text = printable(text)
+            text = printable(text) + (_UNENDED if unended else "")
         shown.append(sign + (text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]} [cut]"))
     if len(lines) > _MOST_LINES:
         shown.append(f"[{len(lines) - _MOST_LINES} more lines]")
@@ -54,15 +60,23 @@ def difference(
 
 
 def passwords(content: bytes) -> tuple[Secret, ...]:
-    """The inline passwords of an msmtprc (64 at most), in force or not, also of a file that msmtp refuses."""
-    found = {match[1].strip(b' \t\r"') for match in re.finditer(rb"(?m)^[ \t]*password[ \t]+([^\n]+)$", content)}
-    return tuple(Secret(value) for value in sorted(found) if value)[:_MOST_PASSWORDS]
+    """The inline passwords of an msmtprc (64 at most), in force or not, also of a file that msmtp refuses.
+
+    The one in force is always among them.
+    """
+    try:
+        account = parse(content).get("default")
+    except MsmtprcError:
+        account = None
+    found = [account.get("password").encode("utf-8", "surrogateescape")] if account else []
+    found += [match[1].strip(b' \t\r"') for match in re.finditer(rb"(?m)^[ \t]*password[ \t]+([^\n]+)$", content)]
+    return tuple(Secret(value) for value in dict.fromkeys(found) if value)[:_MOST_PASSWORDS]
 
 
 def _lines(content: bytes) -> list[str]:
     """The lines, what follows the last line feed marked as diff(1) does."""
     *whole, rest = content.decode("utf-8", "surrogateescape").split("\n")
-    return [*whole, f"{rest} [no line feed at the end]"] if rest else whole
+    return [*whole, f"{rest}{_UNENDED}"] if rest else whole
 
 
 def _setting(line: str) -> str:
@@ -95,12 +109,14 @@ def _refusal(line: str) -> str:
 
 
 def command_line(argument: str) -> str:
-    """A secret command: its first word, and the rest where that reads the secret file and nothing else."""
+    """A secret command: the program that it begins with, and the rest where that reads the secret file alone."""
     account = Account("default", 0, {"passwordeval": Setting(argument.strip(' \t"'), 0)})
     if reads_secret_file(account):
         return argument
     first, *rest = argument.strip().split(None, 1)[:2] or [""]
-    if "=" in first or "'" in first:  # TOKEN=... command
+    program = first.strip('"')
+    # `TOKEN=... command`, `echo${IFS}...`; and a word alone may be the password that somebody took for the argument.
+    if not _PROGRAM.fullmatch(program) or not (rest or "/" in program):
         return _HIDDEN
     quote = '"' if first.startswith('"') else ""
     return f"{first} {_HIDDEN}{quote}" if rest else first
@@ -116,9 +132,11 @@ def _comment(line: str) -> str:
     found = _TELLING.search(line)
     if found and line[found.end() :].strip():
         line = f"{line[: found.end()]} {_HIDDEN}"
-    return _OPAQUE.sub(lambda token: token[0] if _is_plain(token[0]) else f"{token[0][:4]}...", line)
+    return _OPAQUE.sub(lambda token: token[0] if _is_plain(token[0]) else _HIDDEN, line)
 
 
 def _is_plain(word: str) -> bool:
     """Whether this is a path, a name of a host, or a word of one kind of letters: no token looks like that."""
-    return word.startswith("/") or "." in word or word.isalpha() or set(word) <= set("-=_.~")
+    if _NAME.fullmatch(word) or word.isalpha() or not any(map(str.isalpha, word)):
+        return True
+    return len(word) < _LONGEST_MIXED and not any(map(str.isdigit, word))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-_LONGEST_LINE = 499  # bytes without the line feed: msmtp reads 500 characters and wants the line feed among them
+LONGEST_LINE = 499  # bytes without the line feed: msmtp reads 500 characters and wants the line feed among them
 
 _OPAQUE = 20  # characters of a user name that no person has chosen: a token, or the key of a cloud service
 
@@ -230,8 +230,8 @@ def _lines(content: bytes) -> list[tuple[int, tuple[str, str]]]:
     commands = []
     ends = content.count(b"\n")
     for number, raw in enumerate(content.split(b"\n"), 1):
-        if len(raw) > _LONGEST_LINE:
-            raise MsmtprcError(number, f"line longer than {_LONGEST_LINE} characters")
+        if len(raw) > LONGEST_LINE:
+            raise MsmtprcError(number, f"line longer than {LONGEST_LINE} characters")
         # msmtp works on C strings: a line ends at its first NUL, and a CR goes with the LF that it sees behind it.
         seen, nul, _ = raw.partition(b"\0")
         if not nul and number <= ends:

@@ -4,12 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .msmtprc import Account, MsmtprcError, parse
+from .msmtprc import LONGEST_LINE, Account, MsmtprcError, parse
 
 _CHANGED = ("tls_fingerprint", "tls_certcheck")
 # What leads two accounts to the same server, so that one pin is right for both.
 _PLACE = ("host", "tls", "tls_starttls", "tls_host_override", "proxy_host", "proxy_port", "socket")
-_LONGEST = 498  # bytes of a line that msmtp reads, without its end
 _COMMAND = re.compile(rb"([ \t]*)([^ \t]+)([ \t]*)(.*)", re.DOTALL)
 
 
@@ -27,7 +26,7 @@ class _Line(NamedTuple):
         name = command.encode()
         gap = self.gap if b"\t" in self.gap else b" " * (len(self.command + self.gap) - len(name))
         line = self.indent + name + (gap or b" ") + argument.encode()
-        return line if len(line) <= _LONGEST else name + b" " + argument.encode()
+        return line if len(line) <= LONGEST_LINE else name + b" " + argument.encode()
 
 
 def pinned(content: bytes, fingerprint: str) -> bytes | None:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 from .host import ALIASES, SECRET
-from .msmtprc import Account, Setting
+from .msmtprc import LONGEST_LINE, Account, Setting
 from .readiness import WITHOUT_PASSWORD
 from .settings import SYSLOG, Settings
 
 READS_SECRET = f"cat {SECRET}"
 TIMEOUT = 60  # seconds
-_LONGEST = 499  # bytes of a line that msmtp reads, without its end
 _COLUMN = 15  # where the values stand
 _HEAD = "# Written by msmtp-config (`msmtp-config apply` writes it again). No password ever stands here.\n"
 
@@ -31,10 +30,10 @@ def _line(command: str, value: str, *, quoted: bool = False) -> bytes:
             raise ValueError(f"{command} has {words} in its value")
     written = f'"{value}"' if quoted or _wants_quotes(value) else value
     encoded = f"{command:<{_COLUMN - 1}} {written}".encode("utf-8", "surrogateescape")
-    if len(encoded) > _LONGEST:
+    if len(encoded) > LONGEST_LINE:
         encoded = f"{command} {written}".encode("utf-8", "surrogateescape")
-    if len(encoded) > _LONGEST:
-        raise ValueError(f"{command} has a value that makes a line of {len(encoded)} bytes, and msmtp reads {_LONGEST}")
+    if len(encoded) > LONGEST_LINE:
+        raise ValueError(f"{command} has a value that makes a line of {len(encoded)} bytes (of {LONGEST_LINE})")
     return encoded
 
 

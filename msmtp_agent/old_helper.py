@@ -22,7 +22,7 @@ _LINES = (
     rb"read -p " + _TEXT + rb" " + _NAME,
     rb'if \[\[ ! "\$' + _NAME + rb'" =~ \^\[Nn\]\$ \]\]; then',
     rb"HOSTNAME=\$\(hostname\)",
-    rb"""RECIPIENT=\$\(grep ["']\^root:["'] /etc/aliases(?: \| (?:cut|tr) [^|&;<>`$()\\]*)*\)""",
+    rb"""RECIPIENT=\$\(grep ["']\^root:["'] /etc/aliases(?: \| (?:cut|tr) [^|&;<>`$()\\/]*)*\)""",
     rb"echo -e " + _TEXT + rb' \| msmtp "\$RECIPIENT"',
     rb"if \[ \$\? -eq 0 \]; then",
     rb"else",

@@ -117,6 +117,8 @@ def _warn(options: Options, settings: "Settings") -> None:
     text = render.Text(quiet=False)
     for warning in settings.warnings:
         text.warning(warning)
+    if settings.passwordeval and options.form == _CLOUD:
+        text.warning("passwordeval stands in the user data as it is, which others can read: no token may be in it")
     if settings.secret is not None and options.form != _CLOUD:
         path = quote(options.path)
         text.warning(f"the password is in none of these files; sudo msmtp-config apply {path} stores it in its own")

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from .aliases import LONGEST_LINE
 from .errors import DataError, UsageError
 from .loopback import is_loopback
+from .msmtprc_text import line
 from .providers import by_host
 from .providers.fact import IMPLICIT, SENDER, Provider
+from .readiness import WITHOUT_PASSWORD
 from .secret import Secret, parse
 from .settings import FILE, TRUST_FILE, Fault, Settings
 from .settings_schema import Entries
@@ -14,9 +17,6 @@ from .settings_words import COMMAND, FITTING, FITTING_ALIAS, PASSWORD, Shown
 _BRIDGE = "proton-bridge"
 _PORT = 587
 _IMPLICIT_PORT = 465
-_WITHOUT_USER = ("off", "external", "gssapi")  # methods of msmtp that need none
-_LONGEST_LINE, _LONGEST_ALIAS = 498, 509  # bytes of a line of msmtprc, of /etc/aliases (msmtp's conf.c, aliases.c)
-_COLUMN = 15  # where an argument begins in msmtprc at the earliest
 _COMMANDS = {"from_email": "from", "auth_method": "auth"}  # what a key is called in msmtprc, where the names differ
 
 
@@ -131,14 +131,14 @@ class _Meaning:
                 return sender
         elif provider.login:
             return provider.login
-        if method not in _WITHOUT_USER:
+        if method not in WITHOUT_PASSWORD:
             self.faults.append(self._entries.fault("user", "is missing", provider.user.text))
         return ""
 
     def _recipients(self) -> tuple[str, ...]:
         found = [part.strip(" ") for part in self._entries.text("recipient").split(",")]
         recipients = tuple(dict.fromkeys(filter(None, found)))
-        if len("default: " + ", ".join(recipients)) > _LONGEST_ALIAS:
+        if len("default: " + ", ".join(recipients)) >= LONGEST_LINE:
             self.faults.append(self._entries.fault("recipient", "is too long", FITTING_ALIAS))
         return recipients
 
@@ -157,9 +157,7 @@ class _Meaning:
             if COMMAND in entries.lines:
                 self._warnings.append(f"{COMMAND} is not used: {PASSWORD} is set, and it wins")
             return secret, ""
-        command = entries.text(COMMAND).strip(" \t")
-        if len(command) > 1 and command[0] == command[-1] == '"':
-            command = command[1:-1]
+        command = _bare(entries.text(COMMAND))
         if COMMAND in entries.values and not command.strip():
             self.faults.append(entries.fault(COMMAND, "is blank"))
         return None, command
@@ -169,9 +167,9 @@ class _Meaning:
         value = self._entries.text(key)
         if key in (PASSWORD, "recipient") or not value:
             return
-        quotes = 2 if value[0] in ' \t"' or value[-1] in ' \t"' else 0
-        column = max(_COLUMN, len(_COMMANDS.get(key, key)) + 1)
-        if column + quotes + len(value.encode("utf-8", "surrogateescape")) > _LONGEST_LINE:
+        try:
+            line(_COMMANDS.get(key, key), _bare(value) if key == COMMAND else value, quoted=key == COMMAND)
+        except ValueError:
             self.faults.append(self._entries.fault(key, "is too long", FITTING))
 
     def _doubt(self, made: Settings) -> None:
@@ -190,6 +188,12 @@ class _Meaning:
             self._warnings.append("tls_certcheck false counts for nothing beside tls_fingerprint")
         if provider and provider.login not in ("", SENDER, made.user) and made.user:
             self._warnings.append(f"user: {provider.name} wants the word {provider.login} there")
+
+
+def _bare(command: str) -> str:
+    """A command without what msmtp takes away around it: blanks, and one pair of double quotes."""
+    command = command.strip(" \t")
+    return command[1:-1] if len(command) > 1 and command[0] == command[-1] == '"' else command
 
 
 def _word(entries: Entries, key: str) -> str:

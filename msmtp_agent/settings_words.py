@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from . import aliases, msmtprc
 from .printable import printable
 from .yaml_lines import Node, Value
 
@@ -12,8 +13,8 @@ _LONGEST_SHOWN = 60  # characters
 _LONGEST_KEY = 40
 _MOST_HIDDEN = 20  # texts of a password that is a list or a mapping: with more of them no value is shown
 _LONGEST_VALUE, _LONGEST_RECIPIENT = 483, 500  # as the schema has it
-FITTING = "a line of msmtprc of at most 498 bytes"  # msmtp reads 500 with its end
-FITTING_ALIAS = "addresses that fit a line of /etc/aliases, 509 bytes"
+FITTING = f"a line of msmtprc of at most {msmtprc.LONGEST_LINE} bytes"
+FITTING_ALIAS = f"addresses that fit a line of /etc/aliases, {aliases.LONGEST_LINE - 1} bytes"
 _ALIKE = 0.7  # of two keys, as difflib counts
 _SWITCH = "true or false"
 _PATH = "a path that begins with /"

@@ -202,6 +202,7 @@ def test_a_refused_password_leaves_the_files_and_says_so(sandbox: Sandbox, pki: 
     done = apply(sandbox, text)
     assert done.returncode == 77
     assert "the files are applied, and stay as they are now" in done.stderr
+    assert done.stderr.endswith(f"  fix: sensible-editor {FILE}   # the password there was refused\n")
     assert "wrong horse" not in done.stdout + done.stderr
     assert not sandbox.exists(SECRET)
     assert all(sandbox.exists(path) for path in FILES)

@@ -211,6 +211,7 @@ def test_told_to_end_at_every_change(box: Sandbox, tmp_path: Path) -> None:
 # --- real full, read-only and immutable files, and what is no file
 
 
+@pytest.mark.slow
 def test_a_failure_half_way_says_which_files_are_new(box: Sandbox) -> None:
     """A rule cannot be made where a file system is read-only: the aliases are written by then, msmtprc is not."""
     reset(box)

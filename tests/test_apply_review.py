@@ -1,4 +1,4 @@
-"""What a review of `apply` has found: files that others change while it writes, and files that are made to hold it up."""
+"""What a review of `apply` has found: files that others change meanwhile, and files that hold it up."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import pytest
 
 from msmtp_agent.masked import difference, passwords
 from tests.support.account import MSMTPRC, SECRET, account
-from tests.support.applying import ALIASES, FILE, as_json, apply, settings
+from tests.support.applying import ALIASES, FILE, apply, as_json, settings
+from tests.support.old_helper import COMMAND, HELPER, SCRIPT, install
 from tests.support.sandbox import Sandbox
-from tests.support.tracing import strace
+from tests.support.tracing import Trace, parse, strace
 from tests.support.view import Completed
 
 TRUST = Path("/etc/ssl/certs/ca-certificates.crt")
+CALLS = "fsync,renameat,rename,unlinkat,symlinkat,fchown,fchmod"
+PYTHON = "/usr/bin/python3"
 PASSWORD = "correct horse battery"
 
 
@@ -74,12 +77,14 @@ def test_a_file_that_changes_between_plan_and_write(sandbox: Sandbox, tmp_path: 
 # --- what is too much
 
 
+@pytest.mark.slow
 def test_very_many_passwords_do_not_hold_up_the_diff() -> None:
     old = b"account default\n" + b"".join(b"password hunter2-%06d\n" % number for number in range(40_000))
     lines = difference(MSMTPRC, old, b"account default\nhost h.acme.test\n", passwords(old), settings=True)
     assert not any("hunter" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_the_password_in_force_is_hidden_whatever_stands_beside_it(sandbox: Sandbox) -> None:
     """Also in lines where nothing else tells of it."""
@@ -90,6 +95,7 @@ def test_the_password_in_force_is_hidden_whatever_stands_beside_it(sandbox: Sand
     assert "zebra" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.root
 def test_very_many_accounts_are_not_told_one_by_one(sandbox: Sandbox) -> None:
     accounts = "".join(f"account number{number}\nhost h.acme.test\n" for number in range(5000))
@@ -98,3 +104,79 @@ def test_very_many_accounts_are_not_told_one_by_one(sandbox: Sandbox) -> None:
     (warning,) = (one for one in report["warnings"] if "number0" in one)
     assert "and 49" in warning
     assert len(warning) < 1000
+
+
+# --- the old helper
+
+
+def at_the_helper(box: Sandbox, output: Path, *fault: str) -> Trace:
+    """A run of `apply` under strace, killed by a fault; the calls that change something."""
+    argv = [*strace(output, "-y", "-e", f"trace={CALLS}", *fault), *box.agent_argv("apply", FILE, python=PYTHON)]
+    done = box.run(argv, env={"PYTHONHASHSEED": "0"})
+    assert done.returncode == (-signal.SIGKILL if fault else 0), done.stderr
+    return parse(output)
+
+
+@pytest.mark.root
+@pytest.mark.slow
+def test_killed_at_every_change_of_the_old_helper(sandbox: Sandbox, tmp_path: Path) -> None:
+    """There is always a command of that name; the next run ends with the link, and the script is kept once."""
+    output = tmp_path / "trace"
+    install(sandbox)
+    sandbox.write(FILE, settings(9))
+    trace = at_the_helper(sandbox, output)
+    steps = [
+        (call.name, trace.ordinal(index)) for index, call in enumerate(trace.calls) if "/usr/local/bin>" in str(call)
+    ]
+    assert "symlinkat" in dict(steps)
+    for name, ordinal in steps:
+        reset = "".join(f"rm -f {path}\n" for path in sandbox.changed() if path.startswith("/etc/"))
+        sandbox.shell(f"{reset}rm -f /usr/local/bin/.msmtp-config* {HELPER}*")
+        sandbox.write(HELPER, SCRIPT, mode=0o755)
+        at_the_helper(sandbox, output, "-e", f"inject={name}:signal=KILL:when={ordinal}")
+        is_link = sandbox.path(HELPER).is_symlink()
+        assert is_link or sandbox.read(HELPER).decode() == SCRIPT, name
+        assert apply(sandbox, None, python=PYTHON).returncode == 0
+        assert os.readlink(sandbox.path(HELPER)) == COMMAND
+        (kept,) = (one for one in sandbox.listdir("/usr/local/bin") if "msmtp-config." in one)
+        assert sandbox.read(f"/usr/local/bin/{kept}").decode() == SCRIPT
+        assert sandbox.stat(f"/usr/local/bin/{kept}").st_mode & 0o777 == 0o644
+
+
+# --- secrets that no word tells of
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "passwordeval hunter2hunter2",
+        'passwordeval "hunter2hunter2"',
+        "passwordeval echo${IFS}hunter2hunter2",
+        "passwordeval cat<<<hunter2hunter2",
+        "passwordeval $(echo hunter2hunter2)",
+        "# hunter2hunter2",
+        "#hunter2hunter2",
+        "# it was hunter2hunter2, until May",
+        "# SG.hunter2Hunter2_AbCdEf.hunter2Hunter2_AbCdEf",
+        "# /Hunter2hunter2hunter2hunter2+hunter2hunter2=",
+    ],
+)
+def test_a_secret_that_no_word_tells_of(line: str) -> None:
+    for end in ("\n", ""):
+        old = f"account default\nhost h.acme.test\n{line}{end}".encode()
+        lines = difference(MSMTPRC, old, b"account default\nhost h.acme.test\n", settings=True)
+        assert "unter2" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# since 2026-11-22: smtp.acme.test instead of mail2.acme.test",
+        "# /etc/ssl/certs/ca-certificates.crt",
+        "# internationalization-of-everything.example.test",
+        "passwordeval /usr/local/bin/smtp-token-2",
+    ],
+)
+def test_what_is_no_secret_is_left_to_see(line: str) -> None:
+    old = f"account default\nhost h.acme.test\n{line}\n".encode()
+    assert f"-{line}" in difference(MSMTPRC, old, b"account default\nhost h.acme.test\n", settings=True)

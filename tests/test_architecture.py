@@ -139,12 +139,12 @@ ROOMS: dict[str, set[str]] = {
         "msmtprc", "old_helper", "readiness", "secret", "settings", "survey.apparmor",
     },
     "apply_files": {"apply_plan", "errors", "host", "interruption", "journal", "model"},
-    "settings_words": {"printable", "yaml_lines"},
+    "settings_words": {"aliases", "msmtprc", "printable", "yaml_lines"},
     "settings_schema": {"errors", "printable", "settings", "settings_words", "yaml_lines"},
     "providers.names": {"errors", "printable", "providers", "providers.fact"},
     "settings_meaning": {
-        "errors", "loopback", "providers", "providers.fact", "providers.names", "secret", "settings",
-        "settings_schema", "settings_words",
+        "aliases", "errors", "loopback", "msmtprc_text", "providers", "providers.fact", "providers.names",
+        "readiness", "secret", "settings", "settings_schema", "settings_words",
     },
     "settings_file": {
         "errors", "host", "model", "providers.fact", "providers.local", "settings", "settings_meaning",
@@ -247,11 +247,11 @@ ROOMS: dict[str, set[str]] = {
         "model", "msmtp", "msmtprc", "readiness", "secret", "settings", "settings_file", "silence",
     },
     "render_apply": {"apply", "apply_plan", "model", "printable", "render"},
-    "apply_cli": {"apply", "errors", "host", "interruption", "journal", "model", "render_apply", "shield"},
+    "apply_cli": {"apply", "arguments", "host", "interruption", "journal", "model", "render_apply", "shield"},
     "handing_over": set(),
     "cloudconfig": {
-        "__init__", "errors", "handing_over", "host", "host_files", "log_rule", "msmtprc", "providers", "readiness",
-        "settings", "shape",
+        "__init__", "errors", "handing_over", "host", "host_files", "log_rule", "msmtprc", "providers",
+        "providers.fact", "readiness", "settings", "shape",
     },
     "rendering_cli": {
         "aliases", "arguments", "cloudconfig", "errors", "files", "handing_over", "host", "host_files",

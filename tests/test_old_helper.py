@@ -71,6 +71,7 @@ ANOTHER = {
     "goes on in the next line": SCRIPT.replace(f'echo "{END}"', f'echo "{END}" \\'),
     "words of two lines": SCRIPT.replace(f'echo "{END}"', 'echo "\nset -e\n"'),
     "mails somebody else": SCRIPT.replace('msmtp "$RECIPIENT"', "msmtp me@acme.test"),
+    "reads another file": SCRIPT.replace("cut -d: -f2", "cut -d: -f2 /etc/shadow"),
     "mails it elsewhere too": SCRIPT.replace('msmtp "$RECIPIENT"', 'tee /root/x | msmtp "$RECIPIENT"'),
     "another recipient": SCRIPT.replace('"^root:"', '"^ops:"'),
     "a recipient by a program": SCRIPT.replace("tr -d ' '", "sh -c x"),
@@ -291,6 +292,7 @@ def test_the_remedy_as_it_is_pasted(sandbox: Sandbox) -> None:
     assert sandbox.stat(HELPER).st_ctime_ns == before
 
 
+@pytest.mark.slow
 def test_a_script_of_somebodys_own_is_told_and_left(sandbox: Sandbox) -> None:
     install(sandbox, SCRIPT + "logger done\n")
     done = sandbox.run([COMMAND, "audit", "--fix", "--only", "sender-helper", "--fail-on", "warning"])

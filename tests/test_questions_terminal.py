@@ -275,15 +275,11 @@ def _hang_up(person: Person) -> int:
 
 
 QUESTIONS = (PROVIDER, SERVER, PORT, SENDER, USER, RECIPIENT, AGREE)
-FEW = (AGREE,)
 
 
-@pytest.mark.parametrize(
-    "how", [_ctrl_c, pytest.param(_ctrl_d, marks=pytest.mark.slow), pytest.param(_hang_up, marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize(
-    "question", [pytest.param(one, marks=[] if one in FEW else [pytest.mark.slow]) for one in QUESTIONS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [_ctrl_c, _ctrl_d, _hang_up])
+@pytest.mark.parametrize("question", QUESTIONS)
 def test_the_end_at_every_question(
     desk: Desk, pristine: list[Any], question: str, how: Callable[[Person], int]
 ) -> None:
