@@ -18,6 +18,7 @@ from .model import FileFacts, FileKind, WriteOutcome
 _HINTS = {
     errno.EPERM: "lsattr {path}   # an i among the letters: chattr -i {path}",
     errno.EBUSY: "findmnt {path}   # a mount in its place: umount {path}",
+    errno.ENOENT: "mkdir -p {directory}",
     errno.EROFS: "findmnt -T {path}   # the file system is read-only",
     errno.ENOSPC: "df {directory}; df -i {directory}   # the file system is full",
     errno.EDQUOT: "df {directory}   # the quota is used up",
