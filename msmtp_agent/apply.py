@@ -17,6 +17,7 @@ from .msmtprc import Account
 from .readiness import WITHOUT_PASSWORD, reads_secret_file
 from .secret import Secret
 from .settings import Settings
+from .sources import Given
 
 STAGES = ("host", "settings", "plan", "write", "config", "secret", "pretend", "probe", "store")
 NEXT = "msmtp-config"
@@ -37,34 +38,6 @@ class Person(Listener, Protocol):
 
     def show(self, changes: tuple[Change, ...]) -> None:
         """What is going to change, before it does."""
-
-
-class _Given:
-    """The password that stood in the settings, as a source; there is nobody to be asked."""
-
-    attended = False
-    name = "the settings"
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    def require(self) -> None:
-        """It is there."""
-
-    def read(self, user: str, host: str) -> Secret:  # noqa: ARG002 - it is for the account of the same settings
-        """The password."""
-        return self._secret
-
-    def confirm(self, question: str, *, default: bool) -> bool:  # noqa: ARG002 - there is nobody to ask
-        """No: nothing is done that was not asked for."""
-        return False
-
-    def line(self, prompt: str, *, hidden: bool = False) -> str | None:  # noqa: ARG002 - there is nobody to ask
-        """Nothing."""
-        return None
-
-    def tell(self, text: str, indent: str | None = None) -> None:
-        """To nobody."""
 
 
 def run(host: Host, path: str, timeout: float, person: Person, *, dry_run: bool) -> Applied:
@@ -173,7 +146,7 @@ class _Apply:
             uses = reads_secret_file(account) and account.method not in WITHOUT_PASSWORD
             place = secret_place(self._host, wishes, self._journal) if uses else None
         if settings.secret is not None and place is not None:
-            Job(self._host, wishes, _Given(settings.secret), self._journal, msmtp, account, place).prove()
+            Job(self._host, wishes, Given(settings.secret), self._journal, msmtp, account, place).prove()
             return
         with self._journal.stage("secret") as entry:
             missing = place is not None and place.kind is FileKind.MISSING

@@ -1,4 +1,4 @@
-"""The three ways in for a secret: a hidden prompt, standard input, a systemd credential."""
+"""The ways in for a secret: a hidden prompt, standard input, a systemd credential, and the settings of `apply`."""
 
 import os
 import re
@@ -135,6 +135,21 @@ class Credential(_Unattended):
                 remedy="msmtp-config   # asks for the password",
             )
         return _bounded(raw, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Given(_Unattended):
+    """The password that stood in the settings."""
+
+    secret: Secret
+    name: str = "the settings"
+
+    def require(self) -> None:
+        """It is there."""
+
+    def read(self, user: str, host: str) -> Secret:  # noqa: ARG002 - it is for the account of the same settings
+        """The password."""
+        return self.secret
 
 
 def _bounded(raw: bytes, subject: str) -> Secret:
