@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from . import apply_files, apply_plan, files, settings_file
 from .apply_plan import Change, Plan
 from .configuration import describe, known_secret, require_unshadowed, safe_account, secret_place
-from .configure import Job
+from .configure import Job, doubted
 from .errors import AgentError, MsmtpError, NotRootError, RefusedError, TemporaryError
 from .host import SECRET, Host
 from .journal import Entry, Journal, Listener
@@ -185,15 +185,7 @@ class _Apply:
         if outcome.verification is Verification.ACCEPTED:
             entry.seen = f"{server} accepted the login; no mail was sent"
             return
-        from .explain import doubt, gist
-
-        error = doubt(self._host, account, outcome, msmtp.version())
-        if outcome.status is None:
-            from .silence import place
-
-            error.diagnosis = place(self._host, msmtp, account, secret)
-        entry.fail("; ".join((error.message, *gist(error.words))))
-        raise error
+        raise doubted(self._host, msmtp, account, outcome, secret, entry)
 
 
 def _counted(plan: Plan) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from shlex import quote
 
 from . import files, readiness
-from .errors import CantCreateError, ConfigError, NotDurableError, NotUsedError
+from .errors import CantCreateError, ConfigError, DataError, NotDurableError, NotUsedError
 from .host import MSMTPRC, SECRET, Host
 from .interruption import deferred
 from .journal import Journal
 from .model import FileFacts, FileKind, Wishes, WriteOutcome
 from .msmtprc import Account
-from .secret import MAXIMUM, Secret
+from .secret import MAXIMUM, Secret, longest, survives
 
 _LIMIT = 1 << 20  # bytes of a configuration file that are read
 _RIGHTS = "0600 root:root"
@@ -116,6 +116,26 @@ def known_secret(host: Host, account: Account) -> Secret | None:
         return None
     line = host.read(SECRET, MAXIMUM, follow=True)[1].partition(b"\n")[0].removesuffix(b"\r")
     return Secret(line) if line else None
+
+
+def require_fitting(candidate: Secret, account: Account) -> None:
+    """Raise DataError when msmtp could not send this password as it is, with this user name and method."""
+    most = longest(account.method, account.get("user"), account.get("host"), account.port)
+    if len(candidate.reveal()) > most:
+        raise DataError(
+            "password",
+            "is longer than msmtp can send",
+            expected=f"at most {most} bytes for this user name and `auth {account.method}`",
+            remedy="msmtp-config",
+        )
+    if not survives(account.method, candidate):
+        line = account.line_of("auth")
+        raise DataError(
+            "password",
+            f"has characters that `auth {account.method}` forbids or changes (SASLprep)",
+            expected="letters, digits, signs, or `auth on`",
+            remedy=f"sensible-editor +{line} {MSMTPRC}   # auth on",
+        )
 
 
 def describe(account: Account) -> str:

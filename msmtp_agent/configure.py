@@ -4,8 +4,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Protocol
 
-from . import files, readiness, secret, shape
-from .configuration import describe, known_secret, safe_account, secret_place, store
+from . import files, readiness, shape
+from .configuration import describe, known_secret, require_fitting, safe_account, secret_place, store
 from .delivery import deliver
 from .errors import (
     AgentError,
@@ -16,8 +16,8 @@ from .errors import (
 )
 from .host import MSMTPRC, SECRET, Host
 from .interruption import deferred
-from .journal import Journal, Listener
-from .model import FileFacts, FileKind, JobReport, Verification, Wishes
+from .journal import Entry, Journal, Listener
+from .model import FileFacts, FileKind, JobReport, Outcome, Verification, Wishes
 from .msmtp import Msmtp
 from .msmtprc import Account
 from .providers import by_host
@@ -186,7 +186,7 @@ class Job:
         letters = shape.joined(candidate, account, self._provider)
         if letters is not None:
             self._journal.warn(f"password: {shape.JOINED}")
-        _require_fitting(letters or candidate, account)
+        require_fitting(letters or candidate, account)
         return letters or candidate
 
     def _wanted(self, candidate: Secret, account: Account) -> bool:
@@ -246,15 +246,7 @@ class Job:
                 server = f"{self._account.get('host')}:{self._account.port}"
                 entry.seen = f"{server} accepted the password; no mail was sent"
                 return None
-            from .explain import doubt, gist
-
-            error = doubt(self._host, self._account, outcome, self._msmtp.version())
-            if outcome.status is None:
-                from .silence import place
-
-                error.diagnosis = place(self._host, self._msmtp, self._account, candidate)
-            entry.fail("; ".join((error.message, *gist(error.words))))
-            return error
+            return doubted(self._host, self._msmtp, self._account, outcome, candidate, entry)
 
     def _store(self, candidate: Secret) -> None:
         """Store what the design's table says: the answer of the probe against what stands in the file's place."""
@@ -292,21 +284,16 @@ class Job:
                 deliver(self._host, self._msmtp, self._account, self._wishes.to, candidate, self._journal, entry)
 
 
-def _require_fitting(candidate: Secret, account: Account) -> None:
-    """Raise DataError when msmtp could not send this password as it is, with this user name and method."""
-    longest = secret.longest(account.method, account.get("user"), account.get("host"), account.port)
-    if len(candidate.reveal()) > longest:
-        raise DataError(
-            "password",
-            "is longer than msmtp can send",
-            expected=f"at most {longest} bytes for this user name and `auth {account.method}`",
-            remedy="msmtp-config",
-        )
-    if not secret.survives(account.method, candidate):
-        line = account.line_of("auth")
-        raise DataError(
-            "password",
-            f"has characters that `auth {account.method}` forbids or changes (SASLprep)",
-            expected="letters, digits, signs, or `auth on`",
-            remedy=f"sensible-editor +{line} {MSMTPRC}   # auth on",
-        )
+def doubted(
+    host: Host, msmtp: Msmtp, account: Account, outcome: Outcome, secret: Secret | None, entry: Entry
+) -> AgentError:
+    """The error of a login that the server did not accept; `entry` is failed with the gist of it."""
+    from .explain import doubt, gist  # here, because most logins are accepted
+
+    error = doubt(host, account, outcome, msmtp.version())
+    if outcome.status is None:
+        from .silence import place
+
+        error.diagnosis = place(host, msmtp, account, secret)
+    entry.fail("; ".join((error.message, *gist(error.words))))
+    return error

@@ -244,7 +244,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "apply": {
         "apply_files", "apply_plan", "configuration", "configure", "errors", "explain", "files", "host", "journal",
-        "model", "msmtp", "msmtprc", "readiness", "secret", "settings", "settings_file", "silence", "sources",
+        "model", "msmtp", "msmtprc", "readiness", "secret", "settings", "settings_file", "sources",
     },
     "render_apply": {"apply", "apply_plan", "model", "printable", "render"},
     "apply_cli": {"apply", "arguments", "host", "interruption", "journal", "model", "render_apply", "shield"},
