@@ -20,7 +20,8 @@ _AUTHORITY = "Test authority"
 class Pki:
     """Where the files lie: `ca.pem` for `tls_trust_file`, and NAME.pem with NAME.key.
 
-    `good` is for localhost and 127.0.0.1, `wrong` for another name, `expired` ended yesterday, `self` signs itself.
+    `good` is for localhost, 127.0.0.1 and mail.example.test (what a virtual machine calls them), `wrong` for another
+    name, `expired` ended yesterday, `self` signs itself.
     """
 
     directory: Path
@@ -75,7 +76,7 @@ def make_pki(directory: Path) -> Pki:
     authority = _name(_AUTHORITY)
     pki.ca_file.write_bytes(_pem(_certificate(authority, authority, authority_key, authority_key, [], days=2)))
     local = ["localhost", "127.0.0.1"]
-    pki.issue("good", local)
+    pki.issue("good", [*local, "mail.example.test"])
     pki.issue("wrong", ["other.example.test"])
     pki.issue("expired", local, days=-1)
     key = ec.generate_private_key(ec.SECP256R1())
