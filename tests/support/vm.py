@@ -70,8 +70,8 @@ WantedBy=multi-user.target
 class Guest:
     """A virtual machine that boots, runs `script` once it has started everything, and powers itself off.
 
-    What the script writes below /outcome is read from the disk afterwards. The guest reaches the loopback of the network
-    namespace `network` at `MAIL`, and nothing else when that namespace holds nothing else.
+    What the script writes below /outcome is read from the disk afterwards. The guest reaches the loopback of the
+    network namespace `network` at `MAIL`, and nothing else when that namespace holds nothing else.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Guest:
             self._process = subprocess.Popen(
                 [
                     *("nsenter", f"--net={network}", "--", "unshare", "--mount", "--propagation", "private"),
-                    *("sh", "-euc", _RUN, "sh", tree("qemu"), self._tree, self._work, *arguments),
+                    *("sh", "-euc", _RUN, "sh", str(tree("qemu")), str(self._tree), str(self._work), *arguments),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -134,11 +134,9 @@ class Guest:
             file.chmod(0o644 if name.startswith("/etc/systemd/") else 0o600)
 
     def _make_image(self, deb: Path | None) -> None:
+        enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _IMAGE, "sh"]
         made = subprocess.run(
-            [
-                *("unshare", "--mount", "--propagation", "private", "sh", "-euc", _IMAGE, "sh"),
-                *(self._tree, self._work, deb or "", _SIZE),
-            ],
+            [*enter, self._tree, self._work, deb or "", _SIZE],
             capture_output=True,
             text=True,
             check=False,
