@@ -106,13 +106,14 @@ def _fault(value: bytes) -> tuple[str, str, str] | None:
     for bom in _BOMS:
         if value.startswith(bom):
             return "begins with a byte order mark", "the password alone, in UTF-8", again
+    # Before the line breaks: systemd-creds folds what it has encrypted.
+    if value.startswith(ENCRYPTED_CREDENTIAL):
+        decrypt = "systemctl edit msmtp-config.service   # LoadCredentialEncrypted= in place of LoadCredential="
+        return "is a credential that systemd has encrypted", "the password itself", decrypt
     if b"\0" in value:
         return "contains a NUL byte, where msmtp would cut it", "text without NUL", again
     if b"\n" in value or b"\r" in value:
         return "contains a line break, and msmtp reads one line", "one line", again
-    if value.startswith(ENCRYPTED_CREDENTIAL):
-        decrypt = "systemctl edit msmtp-config.service   # LoadCredentialEncrypted= in place of LoadCredential="
-        return "is a credential that systemd has encrypted", "the password itself", decrypt
     try:
         value.decode("utf-8")
     except UnicodeDecodeError:

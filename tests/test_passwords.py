@@ -12,7 +12,6 @@ import logging
 import pickle
 import select
 import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -30,7 +29,7 @@ from tests.support.account import SECRET, account
 from tests.support.account import USER as ME
 from tests.support.peer import Peer
 from tests.support.pki import Pki
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import PYTHON, Sandbox
 from tests.support.smtpd import Smtpd
 
 DEADLINE = 20.0
@@ -94,7 +93,7 @@ class Program:
         self.sandbox = sandbox
         self._trust = pki.ca_file
         sandbox.write("/etc/aliases", "root: admin@example.test\n", mode=0o644)
-        self._process = sandbox.popen([sys.executable, "-c", DRIVER], stderr=subprocess.STDOUT)
+        self._process = sandbox.popen([PYTHON, "-c", DRIVER], stderr=subprocess.STDOUT)
 
     def account(self, port: int, method: str, user: str = ME) -> None:
         self.sandbox.write("/etc/msmtprc", account(port, self._trust, user=user, auth=method))
@@ -388,6 +387,7 @@ REFUSED = [
     (b"\xed\xa0\x80", "is not valid UTF-8"),
     (b"\xc0\x80", "is not valid UTF-8"),
     (b"Whxqht+dQJax1aZeCGLxmiAAAAABAAAADAAAABAAAAC", "is a credential that systemd has encrypted"),
+    (b"Whxqht+dQJax1aZeCGLxmiAAAAABAAAADAAAABAAAAC\nAAAAtKqFl1yC\n", "is a credential that systemd has encrypted"),
 ]
 
 
