@@ -7,10 +7,11 @@ import functools
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,8 @@ from tests.support.sandbox import PROJECT
 from tests.support.trees import tree
 from tests.support.view import SYSTEM_PATH
 
-SUITES = ("bookworm", "trixie")
+# scripts/sid names another.
+SUITES = tuple(os.environ.get("MSMTP_AGENT_SUITES", "bookworm trixie").split())
 UNIT = "msmtp-config.service"
 AUDIT = "msmtp-config-audit.service"
 TIMER = "msmtp-config-audit.timer"
@@ -67,25 +69,64 @@ def package() -> Path:
     return build(Path(directory))
 
 
-# The unit has come to rest when it neither runs nor waits for its next attempt.
+# The package goes into a layer of its own, once, and every machine of the run is laid over it.
+_INSTALL = """
+    tree=$1 work=$2 package=$3
+    root=$work/root
+    mkdir "$work/layer" "$work/overlay" "$root"
+    mount -t overlay overlay -o "lowerdir=$tree,upperdir=$work/layer,workdir=$work/overlay" "$root"
+    cp "$package" "$root/package.deb"
+    mount --bind /dev/null "$root/dev/null"
+    chroot "$root" dpkg --force-unsafe-io --install /package.deb >&2
+    umount "$root/dev/null"
+"""
+
+
+@functools.cache
+def installed_layer(name: str) -> Path:
+    """What the package under test adds to a tree, as a directory to be laid over it; never written to."""
+    work = Path(tempfile.mkdtemp(prefix="msmtp-agent-layer-"))
+    atexit.register(shutil.rmtree, work, ignore_errors=True)
+    work.chmod(0o755)
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _INSTALL, "sh", tree(name), work, package()],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
+    )
+    assert done.returncode == 0, done.stderr
+    return work / "layer"
+
+
 _OUTCOME = """\
 [Unit]
 After=multi-user.target
 [Service]
 Type=oneshot
-TimeoutStartSec=60
+TimeoutStartSec={seconds}
 ExecStart=/bin/sh /outcome.sh
 ExecStopPost=/bin/systemctl poweroff --no-block
+[Install]
+WantedBy=multi-user.target
 """
+# A unit has come to rest when it neither runs nor waits for its next attempt.
 _OUTCOME_SCRIPT = """\
+rm -rf /outcome
 mkdir -p /outcome
+rest() {{ while systemctl show -p ActiveState "$1" | grep -q activating; do sleep 0.1; done; }}
+record() {{
+    journalctl --sync
+    systemctl show "$2" -p ActiveState,Result,ExecMainStatus,LoadState,ConditionResult,NRestarts >"/outcome/$1show"
+    journalctl -b --no-pager -o cat ${{1:+--cursor-file=/run/recorded}} -u "$2" >"/outcome/$1journal"
+}}
 {extra}
-while systemctl show -p ActiveState {unit} | grep -q activating; do sleep 0.1; done
-journalctl --sync
-systemctl show {unit} -p ActiveState,Result,ExecMainStatus,LoadState >/outcome/show
+rest {unit}
+record '' {unit}
 systemctl --failed --no-legend --plain >/outcome/failed
 systemctl is-enabled {unit} >/outcome/enabled 2>&1
-journalctl -b --no-pager -o cat -u {unit} >/outcome/journal
 touch /outcome/complete
 """
 
@@ -98,16 +139,13 @@ trap 'find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true' EXIT
 (
   echo "$BASHPID" >"$group/cgroup.procs"
   exec unshare --mount --propagation private bash -euc '
-    tree=$1 work=$2 package=$3 install=$4 name=$5; shift 5
+    lower=$1 work=$2 package=$3 name=$4; shift 4
     root=$work/root
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     mount -t tmpfs tmpfs /run
-    mkdir "$work/upper" "$work/work" "$root"
-    mount -t overlay overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/work" "$root"
+    mkdir -p "$work/upper" "$work/work" "$root"
+    mount -t overlay overlay -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work" "$root"
     cp "$package" "$root/package.deb"
-    mount --bind /dev/null "$root/dev/null"
-    [ "$install" = 0 ] || chroot "$root" dpkg --install /package.deb
-    umount "$root/dev/null"
     cd "$work/files"
     find . -type f -print | while read -r file; do install -D -m "$(stat -c %a "$file")" "$file" "$root/$file"; done
     chroot "$root" systemctl --quiet enable outcome.service
@@ -122,7 +160,8 @@ class Boot:
     """A machine with the package that boots, waits until `unit` has come to rest, and powers itself off.
 
     It shares this machine's loopback, where the test's mail server listens, or the network namespace that is named; it
-    may not change anything of the network.
+    may not change anything of the network. `extra` is shell that runs when everything has been started: `rest UNIT`
+    waits for a unit, `record NAME- UNIT` writes down its state, and its journal since the last record.
     """
 
     def __init__(
@@ -136,30 +175,48 @@ class Boot:
         extra: str = "",
         unit: str = UNIT,
         network: Path | None = None,
+        seconds: int = 60,
+        options: Sequence[str] = (),
     ) -> None:
         self._work = directory / f"boot-{time.monotonic_ns()}"
         self._work.mkdir()
-        given = {
-            "/etc/systemd/system/outcome.service": _OUTCOME + "[Install]\nWantedBy=multi-user.target\n",
-            "/outcome.sh": _OUTCOME_SCRIPT.format(extra=extra, unit=unit),
-            **(files or {}),
-        }
-        for name, text in given.items():
+        self._layers = [installed_layer(suite), tree(suite)] if installed else [tree(suite)]
+        self._unit = unit
+        self._network = network
+        self._seconds = seconds
+        self._options = options
+        self._console = self._work / "console"
+        self._start(
+            {"/etc/systemd/system/outcome.service": _OUTCOME.format(seconds=seconds), **(files or {})},
+            extra,
+            credential,
+        )
+
+    def again(self, *, files: Mapping[str, str] | None = None, credential: str | None = None, extra: str = "") -> Self:
+        """Boot the same machine once more: its disk is what it was when it powered itself off."""
+        self.wait()
+        shutil.rmtree(self._work / "files")
+        self._start(files or {}, extra, credential)
+        return self
+
+    def _start(self, files: Mapping[str, str], extra: str, credential: str | None) -> None:
+        shutil.rmtree(self._work / "upper/outcome", ignore_errors=True)
+        for name, text in {"/outcome.sh": _OUTCOME_SCRIPT.format(extra=extra, unit=self._unit), **files}.items():
             file = self._work / "files" / name.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
             file.chmod(0o600)
-        options = []
+        options = [*self._options]
         if credential is not None:
             (self._work / "credential").write_text(credential)
             options.append(f"--load-credential=msmtp.password:{self._work}/credential")
         name = f"t{os.getpid()}-{time.monotonic_ns()}"
-        arguments = [tree(suite), self._work, package(), "1" if installed else "0", name, *options]
-        self._console = self._work / "console"
-        enter = [] if network is None else ["nsenter", f"--net={network}", "--"]
+        lower = ":".join(map(str, self._layers))
+        enter = [] if self._network is None else ["nsenter", f"--net={self._network}", "--"]
+        limit = ["timeout", "--kill-after=10", str(self._seconds + 30)]
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
-                [*enter, "timeout", "--kill-after=10", "90", "bash", "-euc", _BOOT, "bash", *arguments],
+                [*enter, *limit, "bash", "-euc", _BOOT, "bash", lower, self._work, package(), name, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -180,7 +237,7 @@ class Boot:
 
     def wait(self) -> Self:
         """Until it has powered itself off."""
-        self._process.wait(100)
+        self._process.wait(self._seconds + 45)
         assert self.exists("/outcome/complete"), f"no outcome:\n{self._console.read_text(errors='replace')}"
         return self
 
@@ -189,19 +246,34 @@ class Boot:
         return self._work / "upper" / inside.lstrip("/")
 
     def exists(self, inside: str) -> bool:
-        """Whether the machine has written such a file."""
-        return self.path(inside).exists()
+        """Whether the machine has such a file: one that it wrote, or one of the layers below that it did not remove."""
+        for top in (self._work / "upper", *self._layers):
+            place = top / inside.lstrip("/")
+            for part in (*reversed(place.relative_to(top).parents), place.relative_to(top)):
+                try:
+                    facts = (top / part).lstat()
+                except FileNotFoundError:
+                    break
+                if stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0:  # overlayfs: removed here
+                    return False
+            else:
+                return True
+        return False
 
     def outcome(self, name: str) -> str:
         """What the machine wrote down at its end: failed, journal, enabled."""
         return self.path(f"/outcome/{name}").read_text(errors="replace")
 
+    def state(self, case: str = "") -> dict[str, str]:
+        """The unit's properties at the end, or as they were recorded under a name."""
+        return dict(line.split("=", 1) for line in self.outcome(f"{case}show").splitlines())
+
     @property
     def unit(self) -> dict[str, str]:
         """The unit's properties at the end."""
-        return dict(line.split("=", 1) for line in self.outcome("show").splitlines())
+        return self.state()
 
     @property
     def attempts(self) -> int:
-        """How often the program has run."""
+        """How often the program has run in this boot."""
         return sum(line.split()[1:2] == ["host"] for line in self.outcome("journal").splitlines())

@@ -104,44 +104,7 @@ def shut_port() -> Iterator[int]:
 @pytest.mark.tree
 @pytest.mark.slow
 class TestBoot:
-    """The unit on a machine that boots with it."""
-
-    def test_without_a_credential_it_ends_quietly(self, suite: str, tmp_path: Path, pki: Pki) -> None:
-        with Boot(suite, tmp_path, files=host_files(9, pki)) as machine:
-            machine.wait()
-            assert machine.unit == {
-                "ActiveState": "inactive",
-                "Result": "success",
-                "ExecMainStatus": "0",
-                "LoadState": "loaded",
-            }
-            assert UNIT not in machine.outcome("failed")
-            assert "no credential msmtp.password: nothing to do" in machine.outcome("journal")
-            assert machine.outcome("enabled") == "enabled\n"
-            assert not machine.exists(SECRET)
-
-    def test_a_password_that_works_is_stored_and_tried_out(self, suite: str, tmp_path: Path, pki: Pki) -> None:
-        with mail_server(pki, CANARY) as server:
-            with Boot(suite, tmp_path, files=host_files(server.port, pki), credential=CANARY) as machine:
-                machine.wait()
-                assert machine.unit["Result"] == "success", machine.outcome("journal")
-                assert machine.attempts == 1
-                assert machine.path(SECRET).read_text() == f"{CANARY}\n"
-                facts = machine.path(SECRET).stat()
-                assert (facts.st_mode & 0o7777, facts.st_uid, facts.st_gid) == (0o600, 0, 0)
-                assert "smtpstatus=250" in machine.path("/var/log/msmtp.log").read_text()
-                assert CANARY not in machine.outcome("journal")
-            assert [message.recipients for message in server.messages] == [("operator@example.org",)]
-
-    def test_a_refused_password_is_tried_once(self, suite: str, tmp_path: Path, pki: Pki) -> None:
-        with mail_server(pki, "another") as server:
-            with Boot(suite, tmp_path, files=host_files(server.port, pki), credential=CANARY) as machine:
-                machine.wait()
-                assert machine.unit["ActiveState"] == "failed"
-                assert machine.unit["ExecMainStatus"] == str(int(ExitCode.REFUSED)), machine.outcome("journal")
-                assert machine.attempts == 1
-                assert not machine.exists(SECRET)
-            assert len(server.logins) == 1
+    """The unit on a machine that boots with it; what a credential becomes is told in test_first_boot.py."""
 
     def test_an_unproven_password_is_tried_again_until_it_is_proven(self, suite: str, tmp_path: Path, pki: Pki) -> None:
         """systemd 252 asks the unit's conditions again at an automatic restart, 257 does not."""
