@@ -15,14 +15,13 @@ import pytest
 from msmtp_agent import __version__
 from msmtp_agent.errors import ExitCode
 from tests.package_support import ALIASES, AUDIT, MSMTPRC, SUITES, TIMER, UNIT, package
+from tests.support.building import older
+from tests.support.installing import LINK, SECRET, TIMER_LINK, apt, changed, configure, snapshot
 from tests.support.sandbox import PROJECT
 from tests.support.trees import Machine
-from tests.support.view import SYSTEM_PATH, Completed
+from tests.support.view import SYSTEM_PATH
 
 pytestmark = [pytest.mark.root, pytest.mark.tree]
-SECRET = "/etc/msmtp-password"
-LINK = f"/etc/systemd/system/multi-user.target.wants/{UNIT}"
-TIMER_LINK = f"/etc/systemd/system/timers.target.wants/{TIMER}"
 METRICS = "/var/lib/prometheus/node-exporter/msmtp-config.prom"
 STAMP = f"/var/lib/systemd/timers/stamp-{TIMER}"
 MODULES = "./usr/lib/python3/dist-packages/msmtp_agent"
@@ -138,19 +137,6 @@ def test_nothing_is_asked_and_the_timer_alone_is_started(deb: Path, tmp_path: Pa
     assert not re.search(r"systemctl.*start|debconf", postinst)
 
 
-def test_lintian_is_silent(deb: Path) -> None:
-    done = subprocess.run(
-        ["lintian", "--allow-root", "-I", "-E", "--pedantic", "--fail-on", "error,warning,info,pedantic", deb],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-        stdin=subprocess.DEVNULL,
-        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
-    )
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-
-
 @pytest.mark.slow
 def test_the_same_source_gives_the_same_bytes(deb: Path, tmp_path: Path) -> None:
     """Whatever the time zone, the language, the umask and the place."""
@@ -185,56 +171,6 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path, deb: Path) -> Iterat
         yield view
 
 
-def apt(machine: Machine, *arguments: str | Path) -> Completed:
-    """apt as a person types it, with DEBIAN_FRONTEND unset and standard input closed: a question would end it."""
-    script = 'exec apt-get --yes --no-install-recommends "$@" <&-'
-    done = machine.run(["sh", "-c", script, "apt", *arguments], timeout=100)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def configure(machine: Machine) -> None:
-    """The unattended main job without a network."""
-    done = machine.run(["msmtp-config", "--offline", "--password-stdin"], stdin=b"canary")
-    assert done.returncode == 0, done.stderr
-    assert machine.read(SECRET) == b"canary\n"
-
-
-Snapshot = dict[str, tuple[int, int, int, bytes]]
-
-
-def snapshot(machine: Machine, *places: str) -> Snapshot:
-    """Mode, owner, and content of every file below some directories."""
-    found: Snapshot = {}
-    for place in places or ("/etc", "/root"):
-        root = machine.path(place)
-        for directory, subdirectories, files in os.walk(root):
-            for name in (*subdirectories, *files):
-                path = Path(directory, name)
-                facts = path.lstat()
-                content = b""
-                if stat.S_ISLNK(facts.st_mode):
-                    content = os.fsencode(os.readlink(path))
-                elif stat.S_ISREG(facts.st_mode):
-                    content = path.read_bytes()
-                found[f"{place}/{path.relative_to(root)}"] = (facts.st_mode, facts.st_uid, facts.st_gid, content)
-    return found
-
-
-def changed(before: Snapshot, after: Snapshot) -> set[str]:
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-
-
-def older(deb: Path, directory: Path) -> Path:
-    """The same package with a lower version."""
-    run("dpkg-deb", "--raw-extract", deb, directory / "older")
-    control = directory / "older/DEBIAN/control"
-    control.write_text(re.sub(r"^Version: .*$", "Version: 0.0.1", control.read_text(), flags=re.MULTILINE))
-    old = directory / "msmtp-agent_0.0.1_all.deb"
-    run("dpkg-deb", "--build", "--root-owner-group", directory / "older", old)
-    return old
-
-
 def test_an_installation_changes_and_starts_nothing(machine: Machine, deb: Path) -> None:
     before = snapshot(machine)
     done = apt(machine, "install", deb)
@@ -260,8 +196,7 @@ def test_the_installed_command_works(machine: Machine, deb: Path) -> None:
 
 
 def test_upgrade_and_reinstallation_keep_everything(machine: Machine, deb: Path, tmp_path: Path) -> None:
-    old = machine.write("/old.deb", older(deb, tmp_path).read_bytes(), mode=0o644)
-    assert old.exists()
+    machine.write("/old.deb", older(deb, tmp_path).read_bytes(), mode=0o644)
     apt(machine, "install", "/old.deb")
     configure(machine)
     before = snapshot(machine)
@@ -273,21 +208,13 @@ def test_upgrade_and_reinstallation_keep_everything(machine: Machine, deb: Path,
         assert changed(before, snapshot(machine)) == set()
 
 
-def test_an_upgrade_leaves_disabled_units_disabled(machine: Machine, deb: Path, tmp_path: Path) -> None:
-    machine.write("/old.deb", older(deb, tmp_path).read_bytes(), mode=0o644)
-    apt(machine, "install", "/old.deb")
-    machine.run(["systemctl", "disable", UNIT, TIMER], check=True)
-    apt(machine, "install", deb)
-    assert not machine.exists(LINK)
-    assert not machine.exists(TIMER_LINK)
-
-
 def test_a_removal_keeps_the_secret_and_a_purge_takes_ours_alone(machine: Machine, deb: Path) -> None:
     before = snapshot(machine)
     apt(machine, "install", deb)
     configure(machine)
     for name in (*LEFTOVERS, METRICS, STAMP):
         machine.write(name, "what a killed run, or the timer's, left\n")
+    machine.write("/var/lib/msmtp-config/retry", "")
     machine.write(f"{METRICS}.theirs", "another program's\n")
     apt(machine, "remove", "msmtp-agent")
     assert machine.read(SECRET) == b"canary\n"
@@ -300,6 +227,7 @@ def test_a_removal_keeps_the_secret_and_a_purge_takes_ours_alone(machine: Machin
     assert not any(machine.exists(name) for name in (*LEFTOVERS, STAMP))
     assert machine.exists(f"{METRICS}.theirs")
     assert not machine.exists("/run/msmtp-config")
+    assert not machine.exists("/var/lib/msmtp-config")
     assert machine.run(["dpkg-query", "-W", "msmtp-agent"]).returncode != 0
 
 
