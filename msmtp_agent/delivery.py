@@ -40,7 +40,18 @@ def deliver(
         reply or "accepted by the server (its reply is not known: the account has no readable `logfile`)"
     )
     for words in outcome.words:  # such as a log that cannot be written: the mail has left all the same
-        journal.warn(f"msmtp: {words}")
+        journal.warn(f"msmtp: {words}" + _mend(host, account, outcome, words))
+
+
+def _mend(host: Host, account: Account, outcome: Outcome, words: str) -> str:
+    """What to say behind a line of msmtp's about its log."""
+    from .diagnosis.failure import stage_of  # here, because most mails leave without a word
+    from .explain import explain
+
+    if stage_of(words) != "log":
+        return ""
+    told = explain(host, account, outcome)
+    return f": {told.cause} ({told.steps[0]})"
 
 
 def _not_sent(

@@ -11,6 +11,8 @@ from .msmtprc import Account
 from .providers.fact import a_year_before
 from .providers.local import known
 
+_CONFINED = ("configuration", "secret", "tls", "log")  # where msmtp's AppArmor profile may be the reason
+
 
 def explain(
     host: Host,
@@ -27,7 +29,12 @@ def explain(
     """
     seen = understand(outcome.words, outcome.status, account, version=version, stage=stage, traits=traits)
     user, sender = (account.shown_user, account.get("from")) if account else ("", "")
-    return diagnosis.decode(seen, known(host)[0], user, sender, stale_before=a_year_before(time.time()))
+    told = diagnosis.decode(seen, known(host)[0], user, sender, stale_before=a_year_before(time.time()))
+    if account is None or seen.stage not in _CONFINED:
+        return told
+    from . import confinement  # here, because most failures are the server's
+
+    return confinement.judge(host, account, seen, told)
 
 
 def unusable(host: Host, account: Account, outcome: Outcome, version: str) -> AgentError:
