@@ -66,6 +66,11 @@ _IMAGE = """
 _RUN = """
     emulator=$1 guest=$2 work=$3; shift 3
     ip link set lo up
+    # The tree is never written to: what is mounted in it below needs directories of its own.
+    mount -t tmpfs tmpfs /mnt
+    mkdir /mnt/upper /mnt/work /mnt/root
+    mount -t overlay overlay -o "lowerdir=$emulator,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/root
+    emulator=/mnt/root
     mount --rbind /dev "$emulator/dev"
     mount --bind "$work/host" "$emulator/var/lib"
     for place in "$guest" "$work"; do mkdir -p "$emulator$place"; mount --bind "$place" "$emulator$place"; done
@@ -138,7 +143,9 @@ class Guest:
         with (self._work / "emulator.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    *("nsenter", f"--net={network}", "--", "unshare", "--mount", "--propagation", "private"),
+                    # It ends with a test run that is killed.
+                    *("setpriv", "--pdeathsig", "KILL", "--", "nsenter", f"--net={network}", "--"),
+                    *("unshare", "--mount", "--propagation", "private"),
                     *("sh", "-euc", _RUN, "sh", str(tree("qemu")), str(self._tree), str(self._work), *arguments),
                 ],
                 stdin=subprocess.DEVNULL,

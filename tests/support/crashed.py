@@ -1,0 +1,133 @@
+"""What a disk may hold after a power cut, and what a host finds on it once its journal was replayed."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.view import SYSTEM_PATH
+
+_SECTOR = 512
+_BLOCK = 4096  # what a disk writes whole
+_FLUSH, _DISCARD = 1, 4
+_ENTRY = struct.Struct("<4Q")
+
+
+class Write(NamedTuple):
+    """A request as the disk got it; `flush`: everything before it is on the disk for good."""
+
+    offset: int
+    data: bytes
+    flush: bool
+
+
+class Log:
+    """What a disk was asked for, in the order in which it was done (the format of Linux's dm-log-writes)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = _SECTOR
+        self.writes: list[Write] = []
+
+    def read(self) -> list[Write]:
+        """All of it so far; may be called while it grows."""
+        with self._path.open("rb") as file:
+            while True:
+                file.seek(self._position)
+                sector, count, flags, _ = _ENTRY.unpack(file.read(_ENTRY.size).ljust(_ENTRY.size, b"\0"))
+                if not count and not flags:
+                    return self.writes
+                size = 0 if flags & _DISCARD else count * _SECTOR
+                file.seek(self._position + _SECTOR)
+                self.writes.append(Write(sector * _SECTOR, file.read(size), bool(flags & _FLUSH)))
+                self._position += _SECTOR + size
+
+
+def kept(base: bytes, done: Sequence[Write]) -> bytes:
+    """The disk where everything that was done is there: what a killed emulator leaves."""
+    image = bytearray(base)
+    for write in done:
+        image[write.offset : write.offset + len(write.data)] = write.data
+    return bytes(image)
+
+
+def lost(base: bytes, done: Sequence[Write]) -> bytes:
+    """The disk where nothing is there that was not flushed."""
+    return kept(base, done[: _flushed(done)])
+
+
+def torn(base: bytes, done: Sequence[Write], seed: int) -> bytes:
+    """The disk where any of the blocks that were not flushed may be there, in no order."""
+    flushed = _flushed(done)
+    blocks = [
+        Write(write.offset + at, write.data[at : at + _BLOCK], flush=False)
+        for write in done[flushed:]
+        for at in range(0, len(write.data), _BLOCK)
+    ]
+    # One bit of a digest for each: the same choice in every run.
+    bits = hashlib.sha512(str(seed).encode()).digest()
+    chosen = [block for number, block in enumerate(blocks) if bits[number // 8 % len(bits)] >> number % 8 & 1]
+    return kept(base, [*done[:flushed], *chosen])
+
+
+def _flushed(done: Sequence[Write]) -> int:
+    return max((index + 1 for index, write in enumerate(done) if write.flush), default=0)
+
+
+class File(NamedTuple):
+    """A file with what root's tools say of it."""
+
+    rights: str
+    content: bytes
+
+
+class Found(NamedTuple):
+    """What a host finds in /etc of a disk after the power cut."""
+
+    secret: File | None
+    temporary: File | None
+    names: frozenset[str]
+    log: bytes
+
+
+def recovered(image: Path, secret: str, temporary: str, log: str) -> Found:
+    """Check the disk as a boot does, which replays its journal, but whole, and look. `image` is changed.
+
+    What every power cut leaves (orphans, counts) may be put right, and nothing else may be wrong.
+    """
+    done = subprocess.run(
+        ["e2fsck", "-f", "-p", image],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
+    )
+    assert done.returncode in (0, 1), done.stdout
+    names = {}
+    for line in _debugfs(image, "ls -p /etc").decode().splitlines():
+        if line:
+            _, _inode, mode, user, group, name, *_ = line.split("/")
+            names[f"/etc/{name}"] = f"{mode} {user}:{group}"
+
+    def file(path: str) -> File | None:
+        return File(names[path], _debugfs(image, f"cat {path}")) if path in names else None
+
+    ours = frozenset(names.keys() - {secret, temporary})
+    return Found(file(secret), file(temporary), ours, _debugfs(image, f"cat {log}"))
+
+
+def _debugfs(image: Path, request: str) -> bytes:
+    return subprocess.run(
+        ["debugfs", "-R", request, image],
+        capture_output=True,
+        check=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
+    ).stdout
