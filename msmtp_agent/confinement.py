@@ -11,7 +11,7 @@ from .checks import apparmor as checks
 from .checks.check import Flaw
 from .diagnosis.failure import Failure
 from .errors import InputOutputError
-from .facts import Access, AppArmor, CannotTellError, Configuration, Facts, Unknown
+from .facts import Access, AppArmor, CannotTellError, Configuration, Facts, Refused, Unknown
 from .host import MSMTPRC, Host
 from .model import Confidence, Diagnosis, Owner
 from .msmtprc import Account
@@ -20,6 +20,12 @@ from .survey import apparmor
 _FORBIDS = re.compile(rb"^NoNewPrivs:\s*1$", re.MULTILINE)
 _SERVICE = re.compile(r"/([^/\n]+\.service)$", re.MULTILINE)
 _LIMIT = 1 << 16  # bytes of a file in /proc
+_TLS_FILES = {  # as msmtp's line names them
+    "tls_cert_file": ("key file ",),
+    "tls_key_file": ("key file ",),
+    "tls_trust_file": ("trust file ", "system trust "),
+    "tls_crl_file": ("CRL file ",),
+}
 
 
 def judge(host: Host, account: Account, failure: Failure, told: Diagnosis) -> Diagnosis:
@@ -30,7 +36,7 @@ def judge(host: Host, account: Account, failure: Failure, told: Diagnosis) -> Di
             return told
         if failure.stage == "secret" and "not permitted" in failure.own and _no_new_privileges(host):
             return _without_privileges(host, told)
-        found = list(_refused(host, account, failure, profile))
+        found = list(_refused(host, account, failure, profile)) if _is_refusal(failure) else []
     except (InputOutputError, CannotTellError):
         return told
     if not found:
@@ -50,17 +56,29 @@ def _refused(host: Host, account: Account, failure: Failure, profile: AppArmor) 
         apparmor=profile,
     )
     if failure.stage == "secret":
-        yield from (("apparmor-command", flaw) for flaw in checks.command(facts))
+        if isinstance(profile.command, Refused) and profile.command.path:  # without one, there is no such program
+            yield from (("apparmor-command", flaw) for flaw in checks.command(facts))
     elif failure.stage == "log":
         yield from (("apparmor-log", flaw) for flaw in checks.log(facts))
     elif not isinstance(profile.files, Unknown):
-        # `cannot set X509 trust file ...`, `/srv/aliases: Permission denied`
-        tls = failure.stage == "tls" and failure.own.startswith("cannot set ")
         for refused in profile.files:
-            named = account.get(refused.setting) in failure.own
-            if refused.setting == "aliases" and named if failure.stage == "configuration" else tls:
+            if _names(failure.own, refused.setting, account):
                 only = facts._replace(apparmor=profile._replace(files=(refused,)))
                 yield from (("apparmor-trust", flaw) for flaw in checks.files(only))
+
+
+def _is_refusal(failure: Failure) -> bool:
+    """Whether the words are those of a file that may not be opened: one may be missing or damaged as well."""
+    if failure.stage == "secret" and failure.own.endswith("'"):  # the command itself said nothing
+        return True
+    return ("Error while reading file" if failure.stage == "tls" else "Permission denied") in failure.own
+
+
+def _names(own: str, setting: str, account: Account) -> bool:
+    """Whether msmtp's line is about the file of this setting."""
+    if setting == "aliases":  # msmtp puts the home in the place of `~`
+        return own.startswith("/") and account.get(setting).removeprefix("~") in own
+    return own.startswith(tuple(f"cannot set X509 {what}" for what in _TLS_FILES[setting]))
 
 
 def _no_new_privileges(host: Host) -> bool:

@@ -40,17 +40,18 @@ def deliver(
         reply or "accepted by the server (its reply is not known: the account has no readable `logfile`)"
     )
     for words in outcome.words:  # such as a log that cannot be written: the mail has left all the same
-        journal.warn(f"msmtp: {words}" + _mend(host, account, outcome, words))
+        journal.warn(f"msmtp: {words}" + _mend(host, account, words))
 
 
-def _mend(host: Host, account: Account, outcome: Outcome, words: str) -> str:
-    """What to say behind a line of msmtp's about its log."""
+def _mend(host: Host, account: Account, words: str) -> str:
+    """What to say behind a line of msmtp's about its log; nothing behind any other."""
     from .diagnosis.failure import stage_of  # here, because most mails leave without a word
     from .explain import explain
 
     if stage_of(words) != "log":
         return ""
-    told = explain(host, account, outcome)
+    # Of this line alone: what the secret command said beside it may look like one of msmtp's.
+    told = explain(host, account, Outcome(0, (words,)))
     return f": {told.cause} ({told.steps[0]})"
 
 

@@ -150,7 +150,6 @@ def _make(source: Path, version: str, result: Path) -> None:
 
 def _put(result: Path, place: Path) -> None:
     """In place as a whole; what an earlier run made there goes."""
-    place.parent.mkdir(parents=True, exist_ok=True)
     new = place.with_name(f".{place.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(result, new)
@@ -173,6 +172,8 @@ def release(wanted: str | None, output: Path) -> None:
             given = os.environ.get("SOURCE_DATE_EPOCH")
             advance(source, version, datetime.fromtimestamp(int(given), UTC) if given else datetime.now(UTC))
         _refuse_differences(source)
+        # Before the minute that the rest takes.
+        output.mkdir(parents=True, exist_ok=True)
         _make(source, version, result)
         _put(result, output / f"msmtp-agent_{version}")
         changed = [file.relative_to(source) for file, content in before.items() if file.read_bytes() != content]
@@ -189,12 +190,15 @@ def release(wanted: str | None, output: Path) -> None:
 
 def main() -> None:
     """Do what the arguments say."""
-    parser = argparse.ArgumentParser(prog="scripts/release", add_help=False, allow_abbrev=False)
+    usage = "scripts/release [VERSION] [--output DIRECTORY] | --entry | --check | --help"
+    parser = argparse.ArgumentParser(prog="scripts/release", usage=usage, add_help=False, allow_abbrev=False)
     parser.add_argument("version", nargs="?")
     parser.add_argument("--output", type=Path, default=PROJECT / "dist")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--entry", action="store_true")
     arguments = parser.parse_args()
+    if (arguments.check or arguments.entry) and len(sys.argv) > 2:
+        parser.error("--check and --entry stand alone")
     os.umask(0o022)
     try:
         if arguments.entry:
@@ -205,6 +209,8 @@ def main() -> None:
             release(arguments.version, arguments.output.resolve())
     except RefusedError as refused:
         sys.exit(f"release: {refused}")
+    except OSError as error:
+        sys.exit(f"release: {error.filename or 'release'}: {error.strerror}")
 
 
 if __name__ == "__main__":

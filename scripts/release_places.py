@@ -18,7 +18,7 @@ DEBIAN = Path("debian/changelog")
 # What a person reads and copies a line from. Tests name versions of their own.
 NAMING = ("*.md", "docs/*", "completions/*/*", "msmtp_agent/**/*.json", "debian/control", "systemd/*")
 UNRELEASED = "## [Unreleased]"
-VERSION = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2}")
+VERSION = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2}")
 _ASSIGNED = re.compile(rf'^__version__ = "({VERSION.pattern})"$', re.MULTILINE)
 _NAMED = re.compile(rf"(msmtp-agent_)({VERSION.pattern})(?=_|\.)")
 _ENTRY = re.compile(

@@ -154,6 +154,25 @@ def test_the_hypervisors_take_the_lines(host: Machine) -> None:
 
 @pytest.mark.tree
 @pytest.mark.slow
+def test_the_password_is_asked_for_and_not_shown(host: Machine) -> None:
+    """The same line with systemd's own program, at a terminal: elsewhere here a script stands for it, and types."""
+    (box,) = boxes()["The password on the hypervisor"]
+    words = host.command(["bash", "-euc", box])
+    child = pexpect.spawn(words[0], words[1:], encoding="utf-8", timeout=30, env=host.environment())
+    try:
+        child.expect("Mail password: ")
+        child.sendline(CANARY)
+        child.expect(pexpect.EOF)
+    finally:
+        child.close()
+    assert child.exitstatus == 0, child.before
+    assert CANARY not in (child.before or "")
+    assert host.read("/var/lib/msmtp.password") == f"{CANARY}\n".encode()
+    assert host.stat("/var/lib/msmtp.password").st_mode & 0o777 == 0o600
+
+
+@pytest.mark.tree
+@pytest.mark.slow
 def test_the_user_data_and_its_disk(host: Machine) -> None:
     """What the boots of tests/test_vm_cloud.py read."""
     host.run(["dpkg", "--install", f"/work/msmtp-agent_{__version__}_all.deb"], check=True)

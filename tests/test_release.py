@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -221,9 +222,11 @@ REFUSED: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
     "tagged-elsewhere": (_tagged_before, (), f"v{__version__} is tagged already"),
     "not-a-version": (_nothing, ("1.0-rc1",), "'1.0-rc1' is not a version"),
     "leading-zero": (_nothing, ("1.01.0",), "'1.01.0' is not a version"),
+    "other-digits": (_nothing, ("1.2.1\N{ARABIC-INDIC DIGIT THREE}",), "is not a version"),
     "no-news": (_nothing, (NEW,), "CHANGELOG.md: nothing below ## [Unreleased]"),
     "odd-news": (_odd_news, (NEW,), "CHANGELOG.md: is neither a heading nor a point of a list: A sentence"),
     "no-git": (_without_git, (), "a git repository"),
+    "no-room": (_nothing, ("--output", "/proc/nowhere"), "/proc/nowhere: No such file or directory"),
 }
 
 
@@ -239,6 +242,13 @@ def test_a_release_is_refused_with_one_line(place: Path, tmp_path: Path, name: s
     assert not (tmp_path / "out").exists()
     after = {file: file.read_bytes() for file in place.rglob("*") if file.is_file() and ".git" not in file.parts}
     assert after == before
+
+
+@pytest.mark.parametrize("option", ["--check", "--entry"])
+def test_what_makes_nothing_takes_no_version(option: str) -> None:
+    done = run(PROJECT / "scripts/release", option, NEW)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("error: --check and --entry stand alone\n")
 
 
 # --- what is made
@@ -316,6 +326,8 @@ def test_the_bill_of_materials_is_valid_and_whole(made: Path) -> None:
     for reference in component["externalReferences"]:
         assert hashlib.sha256((made / reference["url"]).read_bytes()).hexdigest() == reference["hashes"][0]["content"]
     assert [reference["url"] for reference in component["externalReferences"]] == NAMES[2:]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert component["licenses"] == [{"license": {"id": project["license"]["text"]}}]
     needed = {part["purl"]: part["properties"][0]["value"] for part in bill["components"]}
     assert len(needed) == len(bill["components"])
     for purl in (component["purl"], *needed):
@@ -325,10 +337,8 @@ def test_the_bill_of_materials_is_valid_and_whole(made: Path) -> None:
         value = run("dpkg-deb", "--field", made / NAMES[4], field).stdout.strip()
         relations += [f"{field}: {relation}" for relation in value.split(", ")]
     assert [value for purl, value in needed.items() if purl.startswith("pkg:deb/")] == relations
-    floors = re.search(r"^dependencies = (\[.*\])$", (PROJECT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert floors is not None
     python = [value.removeprefix("pyproject.toml: ") for purl, value in needed.items() if purl.startswith("pkg:pypi/")]
-    assert python == json.loads(floors[1])
+    assert python == project["dependencies"]
     assert bill["dependencies"][0] == {"ref": component["purl"], "dependsOn": list(needed)}
 
 

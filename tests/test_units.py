@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from msmtp_agent.errors import ExitCode
-from tests.package_support import ALIASES, MSMTPRC, UNIT, Boot
+from tests.package_support import ALIASES, MSMTPRC, SUITES, UNIT, Boot
 from tests.support.pki import Pki
 from tests.support.sandbox import PROJECT
 from tests.support.smtpd import Smtpd
@@ -48,6 +48,11 @@ def test_what_waiting_does_not_heal_is_not_retried() -> None:
     assert set(ExitCode) - {ExitCode.CANNOT_TELL} - healed - interrupted <= final  # 3 is the audit's alone
     assert not final & healed
     assert lines["Restart"] == "on-failure"
+
+
+def test_the_mark_of_a_failed_attempt_is_in_the_manual() -> None:
+    (mark,) = (line[1:] for line in SOURCE.read_text().split("ConditionPathExists=")[1:] if line.startswith("|/var"))
+    assert f".It Pa {mark.splitlines()[0]}\n" in (PROJECT / "docs/msmtp-config.8").read_text()
 
 
 # --- what systemd makes of it
@@ -105,6 +110,13 @@ def shut_port() -> Iterator[int]:
 @pytest.mark.slow
 class TestBoot:
     """The unit on a machine that boots with it; what a credential becomes is told in test_first_boot.py."""
+
+    def test_a_machine_that_cannot_boot_is_a_failure(self, tmp_path: Path) -> None:
+        with (
+            Boot(SUITES[-1], tmp_path, options=["--no-such-option"]) as machine,
+            pytest.raises(AssertionError, match=r"no outcome:(?s:.*)no-such-option"),
+        ):
+            machine.wait()
 
     def test_an_unproven_password_is_tried_again_until_it_is_proven(self, suite: str, tmp_path: Path, pki: Pki) -> None:
         """systemd 252 asks the unit's conditions again at an automatic restart, 257 does not."""

@@ -20,7 +20,7 @@ packages_test=(
   "${packages_demo[@]}"
   python3-venv strace acl attr e2fsprogs iproute2 git logrotate
   mmdebstrap debian-archive-keyring systemd systemd-container
-  build-essential debhelper devscripts dh-python fakeroot lintian pybuild-plugin-pyproject python3-all python3-setuptools
+  build-essential debhelper dh-python fakeroot pybuild-plugin-pyproject python3-all python3-setuptools
   shellcheck man-db bash-completion zsh fish
 )
 

@@ -163,8 +163,6 @@ def _denials(kernel: str) -> dict[str, tuple[str, ...]]:
     for line in kernel.splitlines():
         if mark := re.search(r"\] job (\S+)$", line):
             job = mark[1]
-        elif denied := re.search(
-            r'apparmor="DENIED" .*profile="msmtp\b.* name="([^"]+)".* denied_mask="([^"]+)"', line
-        ):
+        elif denied := _DENIED.search(line):
             found.setdefault(job, {})[f"{denied[1]} {denied[2]}"] = None
     return {name: tuple(denials) for name, denials in found.items()}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msmtp_agent.facts import AliasFile, Facts, Log, Unknown
 from msmtp_agent.host import ALIASES, MSMTPRC, SECRET, Host
 from msmtp_agent.model import CheckResult, FileFacts, FileKind, Finding, Repair, Report, Severity, Verdict
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import PYTHON, Sandbox
 from tests.support.view import Completed
 
 LOG = "/var/log/msmtp.log"
@@ -25,6 +25,7 @@ PLACES = {
     "log": LOG,
     "sender": HELPER,
 }  # where a check finds what it finds
+MEND = "tests.support.mend"
 NOTHING = Unknown("/", "not gathered")
 SENDING = AliasFile(FileFacts(ALIASES, FileKind.REGULAR, mode=0o644), None, {"root": ("me@acme.test",)})
 
@@ -68,36 +69,19 @@ class Told(NamedTuple):
         return {repair.path: repair.done for repair in self.repairs}
 
 
-# In a process of its own: it is killed, traced, and runs in the sandbox. A repair is told in one write.
-_PROGRAM = """
-import json, os, sys
-from msmtp_agent import files, interruption, repair
-from msmtp_agent.errors import AgentError, Interrupted
-from msmtp_agent.host import Host
-from tests.support.repairs import facts, report, seen_by
-interruption.install()
-try:
-    with Host() as host, files.lock(Host()):
-        tell = lambda done: os.write(1, (json.dumps(done) + chr(10)).encode())
-        repair.carry_out(host, repair.plan(host, seen_by(host, facts()), report(*sys.argv[1:])), tell)
-except AgentError as error:
-    os.write(2, json.dumps([error.message, error.remedy]).encode())
-    sys.exit(int(error.code))
-except Interrupted as signal:
-    sys.exit(signal.code)
-"""
-
-
 def fix(
     box: Sandbox,
     *ids: str,
     tracer: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
-    python: str = "/usr/bin/python3",
+    python: str = PYTHON,
 ) -> Told:
     """Mend what these checks found on the sandbox's own system."""
-    argv = [*tracer, python, "-c", _PROGRAM, *ids]
-    done = box.run(argv, env={"PYTHONHASHSEED": "0", **(env or {})}, timeout=30)
+    environment = {"PYTHONHASHSEED": "0", **(env or {})}
+    if python == PYTHON:
+        done = box.traced(tracer, *ids, env=environment, timeout=30, module=MEND)
+    else:
+        done = box.run([*tracer, python, "-m", MEND, *ids], env=environment, timeout=30)
     repairs = tuple(Repair(*json.loads(line)) for line in done.stdout.splitlines())
     error, remedy = json.loads(done.stderr) if done.stderr.startswith("[") else (done.stderr, "")
     return Told(done, repairs, error, remedy)
