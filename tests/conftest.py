@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.package_support import SUITES, package
+from tests.package_support import SUITES, installed_layer, package
 from tests.support.guards import ProgramGuard, Traces, differences, traces
+from tests.support.order import dealt
 from tests.support.peer import MECHANISMS, Peer
 from tests.support.pki import Pki, make_pki
 from tests.support.sandbox import PROJECT, Sandbox
@@ -58,13 +59,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         sys.stderr.write("\n".join(("", "the tests have changed files of this machine:", *found, "")))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Add the markers that a test's fixtures imply, before -m selects by them."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Add the markers that a test's fixtures imply, before -m selects by them; then deal the tests to the workers."""
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             for marker in _MARKERS.get(fixture, ()):
                 item.add_marker(marker)
+    yield
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = dealt(items, workers, lambda item: item.path.stem)
 
 
 # --- no skips: a test that cannot run has failed
@@ -112,9 +116,18 @@ def _no_unexpected_programs(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+def warm(request: pytest.FixtureRequest) -> bool:
+    """Whether the runs of a sandbox are forks of a Python that has imported the program (tests.support.warm).
+
+    In the slow tests, which are the long tables; whatever runs with every change starts the program as a person does.
+    """
+    return request.node.get_closest_marker("slow") is not None
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, warm: bool) -> Iterator[Sandbox]:
     """This machine with an /etc, /root, /run and /var/log of its own."""
-    with Sandbox(tmp_path) as view:
+    with Sandbox(tmp_path, warm=warm) as view:
         yield view
 
 
@@ -127,8 +140,7 @@ def suite(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def machine(suite: str, tmp_path: Path) -> Iterator[Machine]:
     """A throw-away machine of each distribution with the package installed; systemd does not run in it."""
-    with Machine(suite, tmp_path, share=[package()]) as view:
-        view.run(["dpkg", "--install", package()], check=True)
+    with Machine(suite, tmp_path, share=[package()], over=installed_layer(suite)) as view:
         yield view
 
 

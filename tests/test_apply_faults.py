@@ -51,8 +51,8 @@ DONE = 75
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path) as view:
+def box(tmp_path: Path, warm: bool) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path, warm=warm) as view:
         view.write(FILE, settings(9))
         yield view
 
@@ -74,8 +74,10 @@ def reset(box: Sandbox) -> None:
 
 
 def run(box: Sandbox, *tracer: str, options: tuple[str, ...] = ("--json",)) -> Completed:
-    argv = [*tracer, *box.agent_argv("apply", FILE, *options, python=PYTHON)]
-    return box.run(argv, env=ENVIRONMENT, timeout=60)
+    arguments = ("apply", FILE, *options)
+    if not tracer:
+        return box.agent(*arguments, env=ENVIRONMENT)
+    return box.traced(tracer, *arguments, env=ENVIRONMENT)
 
 
 def traced(box: Sandbox, output: Path, *faults: str) -> Completed:

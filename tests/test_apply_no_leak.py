@@ -46,8 +46,8 @@ FORMS = [(), ("--json",), ("--dry-run",), ("--dry-run", "--json")]
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path, private_tmp=True) as view:
+def box(tmp_path: Path, warm: bool) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path, private_tmp=True, warm=warm) as view:
         yield view
 
 

@@ -111,8 +111,8 @@ def test_very_many_accounts_are_not_told_one_by_one(sandbox: Sandbox) -> None:
 
 def at_the_helper(box: Sandbox, output: Path, *fault: str) -> Trace:
     """A run of `apply` under strace, killed by a fault; the calls that change something."""
-    argv = [*strace(output, "-y", "-e", f"trace={CALLS}", *fault), *box.agent_argv("apply", FILE, python=PYTHON)]
-    done = box.run(argv, env={"PYTHONHASHSEED": "0"})
+    tracer = strace(output, "-y", "-e", f"trace={CALLS}", *fault)
+    done = box.traced(tracer, "apply", FILE, env={"PYTHONHASHSEED": "0"})
     assert done.returncode == (-signal.SIGKILL if fault else 0), done.stderr
     return parse(output)
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.roots import ALIASES, LOGROTATE, MSMTPRC, Root
-from tests.support.sandbox import PROJECT, Sandbox
+from tests.support.sandbox import PROJECT, PYTHON, Sandbox
 from tests.support.trees import Machine
 
 
 def audit(*options: str | Path, cwd: Path | str = "/") -> subprocess.CompletedProcess[str]:
     """A run from the checkout, which writes nothing but what it is told to."""
     return subprocess.run(
-        [sys.executable, "-m", "msmtp_agent", "audit", *options],
+        [PYTHON, "-m", "msmtp_agent", "audit", *options],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -62,7 +61,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     done = subprocess.run(
-        ["sh", "-c", f'cd {gone} && rmdir {gone} && exec "$0" -m msmtp_agent audit --root x', sys.executable],
+        ["sh", "-c", f'cd {gone} && rmdir {gone} && exec "$0" -m msmtp_agent audit --root x', PYTHON],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

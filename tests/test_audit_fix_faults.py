@@ -43,8 +43,8 @@ ERRORS = {
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path) as view:
+def box(tmp_path: Path, warm: bool) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path, warm=warm) as view:
         yield view
 
 

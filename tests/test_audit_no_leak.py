@@ -6,14 +6,13 @@ import base64
 import hashlib
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.roots import LOG, MSMTPRC, SECRET, Root, account, failed
-from tests.support.sandbox import PROJECT
+from tests.support.sandbox import PROJECT, PYTHON
 
 PASSWORD = "Zw8-geheim-x7Q4plm2"
 FORMATS = ("text", "json", "nagios", "prometheus")
@@ -31,7 +30,7 @@ def traces() -> Iterator[bytes]:
 def audit(root: Root, *options: str) -> bytes:
     """Both outputs of a run over the root; nothing is written there."""
     done = subprocess.run(
-        [sys.executable, "-m", "msmtp_agent", "audit", "--root", root.directory, *options],
+        [PYTHON, "-m", "msmtp_agent", "audit", "--root", root.directory, *options],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

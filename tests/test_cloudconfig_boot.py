@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tests.package_support import Boot, package
 from tests.support.archive import served, sha256, sign
 from tests.support.peer import Peer
 from tests.support.pki import Pki
-from tests.support.sandbox import PROJECT
+from tests.support.sandbox import PROJECT, PYTHON
 from tests.support.trees import Machine
 from tests.support.view import SYSTEM_PATH
 from tests.test_units import host_files as configured
@@ -73,7 +72,7 @@ def rendered(tmp_path: Path, settings: str, *options: str) -> str:
     file.write_text(settings)
     file.chmod(0o600)
     done = subprocess.run(
-        [sys.executable, "-m", "msmtp_agent", "render", file, "--format", "cloud-config", *options],
+        [PYTHON, "-m", "msmtp_agent", "render", file, "--format", "cloud-config", *options],
         capture_output=True,
         text=True,
         check=False,

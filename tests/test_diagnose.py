@@ -58,7 +58,10 @@ def test_json_tells_everything(site: Site, server: Smtpd) -> None:
     assert report["ports"] == []
     certificate, offers = report["certificate"], report["capabilities"]
     assert (certificate["subject"], certificate["issuer"]) == ("CN=localhost", "CN=Test authority")
-    assert (certificate["names"], certificate["protocol"]) == (["localhost", "127.0.0.1"], "TLSv1.3")
+    assert (certificate["names"], certificate["protocol"]) == (
+        ["localhost", "127.0.0.1", "mail.example.test"],
+        "TLSv1.3",
+    )
     assert certificate["days"] in (1, 2)
     assert certificate["not_after"] > report["time"]
     assert offers["fingerprint"] == certificate["fingerprint"]

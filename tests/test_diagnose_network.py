@@ -37,9 +37,9 @@ def site(sandbox: Sandbox, pki: Pki, server: Smtpd) -> Site:
 
 
 @pytest.fixture
-def alone(tmp_path: Path, pki: Pki) -> Iterator[Site]:
+def alone(tmp_path: Path, pki: Pki, warm: bool) -> Iterator[Site]:
     """A site whose network has nothing in it but what a test puts there."""
-    with Sandbox(tmp_path, network="none") as sandbox:
+    with Sandbox(tmp_path, network="none", warm=warm) as sandbox:
         yield Site(sandbox, pki)
 
 

@@ -20,9 +20,9 @@ LOG = "/var/log/msmtp.log"
 
 
 @pytest.fixture
-def site(tmp_path: Path, peer: Peer, pki: Pki) -> Iterator[Site]:
+def site(tmp_path: Path, peer: Peer, pki: Pki, warm: bool) -> Iterator[Site]:
     peer.set_users({USER: PASSWORD})
-    with Sandbox(tmp_path, network=peer.netns) as sandbox:
+    with Sandbox(tmp_path, network=peer.netns, warm=warm) as sandbox:
         here = Site(sandbox, pki)
         here.account(peer.ports["starttls"], host="localhost")
         yield here
@@ -33,7 +33,7 @@ def test_everything_in_order(site: Site, peer: Peer) -> None:
     assert statuses(report) == all_passed()
     assert report["capabilities"]["auth"] == ["PLAIN", "CRAM-MD5", "LOGIN"]
     assert report["capabilities"]["size"] > 0
-    assert report["certificate"]["names"] == ["localhost", "127.0.0.1"]
+    assert report["certificate"]["names"] == ["localhost", "127.0.0.1", "mail.example.test"]
     assert report["addresses"][0]["address"] in ("127.0.0.1", "::1")
     assert peer.mailbox("admin@example.test") == []
 

@@ -29,8 +29,8 @@ def server(pki: Pki) -> Iterator[Smtpd]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, pki: Pki, server: Smtpd) -> Iterator[Site]:
-    with Sandbox(tmp_path, private_tmp=True) as sandbox:
+def site(tmp_path: Path, pki: Pki, server: Smtpd, warm: bool) -> Iterator[Site]:
+    with Sandbox(tmp_path, private_tmp=True, warm=warm) as sandbox:
         here = Site(sandbox, pki)
         here.store(CANARY.secret + b"\n")
         here.account(server.port)
@@ -148,8 +148,7 @@ def test_silence_without_a_login(site: Site, pki: Pki) -> None:
 
 
 def traced(site: Site, *options: str) -> Recording:
-    argv = [*strace_bytes(Path(TRACE)), *site.sandbox.agent_argv("diagnose", *options)]
-    done = site.sandbox.run(argv, timeout=40)
+    done = site.sandbox.traced(strace_bytes(Path(TRACE)), "diagnose", *options, timeout=40)
     assert not CANARY.shapes_in(done.out + done.err), done.stdout + done.stderr
     return watch(site.sandbox.path(TRACE), CANARY)
 

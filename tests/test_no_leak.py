@@ -26,7 +26,7 @@ from tests.conftest import interpreter
 from tests.support.account import ALIASES, MSMTPRC, SECRET, USER, account
 from tests.support.hostile import Hostile, Stage
 from tests.support.pki import Pki
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import PYTHON, Sandbox
 from tests.support.smtpd import Smtpd
 from tests.support.tracing import Canary, Recording, Sighting, strace_bytes, watch
 from tests.support.view import Completed
@@ -41,8 +41,8 @@ DEADLINE = 20.0
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path, private_tmp=True) as view:
+def box(tmp_path: Path, warm: bool) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path, private_tmp=True, warm=warm) as view:
         yield view
 
 
@@ -76,10 +76,14 @@ def assert_untold(done: Completed, canary: Canary) -> None:
 
 
 def traced(
-    box: Sandbox, *options: str, secret: bytes, python: Path | str = sys.executable, canary: Canary = CANARY
+    box: Sandbox, *options: str, secret: bytes, python: Path | str = PYTHON, canary: Canary = CANARY
 ) -> tuple[Completed, Recording]:
-    argv = [*strace_bytes(Path(TRACE)), *box.agent_argv(*options, python=python)]
-    done = box.run(argv, stdin=secret, timeout=DEADLINE)
+    tracer = strace_bytes(Path(TRACE))
+    if python == PYTHON:
+        done = box.traced(tracer, *options, stdin=secret, timeout=DEADLINE)
+    else:
+        argv = [*tracer, *box.agent_argv(*options, python=python)]
+        done = box.run(argv, stdin=secret, timeout=DEADLINE)
     return done, watch(box.path(TRACE), canary)
 
 
@@ -313,7 +317,8 @@ STATUSES = {"KeyboardInterrupt": (130,), "SystemExit": (74,), "OSError": (73, 74
 # child for each case, since starting Python anew would take most of the time. The canary stands here in a shape that is
 # not looked for: it is the test's, not the program's.
 _WRAPPER = """\
-import importlib, inspect, json, os, pkgutil, sys
+import gc, importlib, inspect, json, os, pkgutil, sys
+import jsonschema, ssl, subprocess, yaml
 import msmtp_agent
 from msmtp_agent.cli import main
 
@@ -390,7 +395,15 @@ def child(options, action):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.argv[:] = ["msmtp-config", "--password-stdin", *options]
     action()
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except SystemExit as ended:
+        # All that can be seen of an end is done; to take Python apart would cost as much as the run.
+        if not isinstance(ended.code, int):
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code & 0xFF)
 
 
 def job(options, action):
@@ -411,6 +424,7 @@ def take(path):
 
 
 wanted, errors, options = (json.loads(word) for word in sys.argv[1:])
+gc.freeze()
 called = set(map(tuple, json.loads(job(options, record)[1]["raised"])))
 results = []
 for place in functions():

@@ -53,8 +53,8 @@ ONE_GIGABYTE = 1 << 30
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path) as view:
+def box(tmp_path: Path, warm: bool) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path, warm=warm) as view:
         view.write(MSMTPRC, ACCOUNT)
         view.write("/etc/other", OTHER)
         yield view

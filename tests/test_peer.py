@@ -55,19 +55,19 @@ class Site:
         return self.sandbox.read(SECRET) if self.sandbox.exists(SECRET) else None
 
 
-def _site(tmp_path: Path, peer: Peer) -> Iterator[Site]:
-    with Sandbox(tmp_path, network=peer.netns) as sandbox:
+def _site(tmp_path: Path, peer: Peer, warm: bool) -> Iterator[Site]:
+    with Sandbox(tmp_path, network=peer.netns, warm=warm) as sandbox:
         yield Site(sandbox, peer)
 
 
 @pytest.fixture
-def site(tmp_path: Path, peer: Peer) -> Iterator[Site]:
-    yield from _site(tmp_path, peer)
+def site(tmp_path: Path, peer: Peer, warm: bool) -> Iterator[Site]:
+    yield from _site(tmp_path, peer, warm)
 
 
 @pytest.fixture
-def site_scram(tmp_path: Path, peer_scram: Peer) -> Iterator[Site]:
-    yield from _site(tmp_path, peer_scram)
+def site_scram(tmp_path: Path, peer_scram: Peer, warm: bool) -> Iterator[Site]:
+    yield from _site(tmp_path, peer_scram, warm)
 
 
 def code(report: dict[str, Any]) -> int:

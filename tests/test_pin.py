@@ -163,8 +163,8 @@ def test_an_inline_password_goes_nowhere(box: Sandbox, bridge: Bridge) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_is_not_on_this_machine(tmp_path: Path) -> None:
-    with Sandbox(tmp_path, network="none") as box, Far(tmp_path, box) as far:
+def test_a_server_that_is_not_on_this_machine(tmp_path: Path, warm: bool) -> None:
+    with Sandbox(tmp_path, network="none", warm=warm) as box, Far(tmp_path, box) as far:
         far.configure(box, OFF, host=far.ADDRESS)
         done = pin(box, "--accept")
         words = f"warning: {far.ADDRESS} port {far.port}: is not on this machine: whoever stands on the way can show"

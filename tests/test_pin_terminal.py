@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -37,7 +36,7 @@ class Desk:
         self.text = bridge.configure(sandbox, OFF)
 
     def sit(self, *options: str, columns: int = 200, env: dict[str, str] | None = None) -> Person:
-        argv = self.sandbox.command(self.sandbox.agent_argv("pin", *options, python=sys.executable))
+        argv = self.sandbox.command(self.sandbox.agent_argv("pin", *options))
         person = Person(argv, self.sandbox.environment(env), columns)
         self._stack.callback(person.close)
         return person

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.sandbox import PROJECT, Sandbox
+from tests.support.sandbox import PROJECT, PYTHON, Sandbox
 from tests.test_terminal import Person
 
 SETTINGS = """\
@@ -41,7 +40,7 @@ def settings(directory: Path, text: str = SETTINGS) -> Path:
 
 
 def argv(*options: str | Path) -> list[str]:
-    return [sys.executable, "-m", "msmtp_agent", "render", *map(str, options)]
+    return [PYTHON, "-m", "msmtp_agent", "render", *map(str, options)]
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -137,6 +137,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> Iterator[Site]:
 
 def report(site: Site, case: Case) -> dict[str, Any]:
     """What the program says: the main job as far as it goes without a mail, `test` from there on."""
+    site.sandbox.warm = case.name not in QUICK
     site.sandbox.write(MSMTPRC, case.msmtprc(str(site.pki.ca_file)))
     certificate, key = site.pki.certificate("corpus"), site.pki.key("corpus")
     options = {

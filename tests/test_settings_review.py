@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from msmtp_agent import cloudconfig, host_files
 from msmtp_agent.errors import DataError
 from msmtp_agent.settings import Settings
-from tests.support.sandbox import PROJECT
+from tests.support.sandbox import PROJECT, PYTHON
 from tests.support.smtpconfig import refused, text, told
 from tests.support.view import SYSTEM_PATH
 
@@ -83,7 +82,7 @@ def test_a_command_in_user_data_is_warned_of(tmp_path: Path) -> None:
     path.write_text(text(passwordeval=f"echo {WORD}"))
     options = ("--format", "cloud-config", "--deb-url", DEB.url, "--deb-sha256", DEB.sha256)
     done = subprocess.run(
-        [sys.executable, "-m", "msmtp_agent", "render", path, *options],
+        [PYTHON, "-m", "msmtp_agent", "render", path, *options],
         env={"PATH": SYSTEM_PATH, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

@@ -6,7 +6,6 @@ The providers' names lead to a local server through the sandbox's /etc/hosts, wi
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -60,7 +59,7 @@ class Box:
         return report
 
     def sit(self, *options: str, within: str = "") -> Person:
-        argv = self.sandbox.agent_argv(*options, python=sys.executable)
+        argv = self.sandbox.agent_argv(*options)
         if within:
             argv = ["bash", "-c", within, "bash", *argv]
         person = Person(self.sandbox.command(argv), self.sandbox.environment(), 160)

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import stat
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from tests.support.account import SECRET, account
 from tests.support.account import USER as ME
 from tests.support.hostile import Hostile
 from tests.support.pki import Pki
-from tests.support.sandbox import PROJECT, Sandbox
+from tests.support.sandbox import PROJECT, PYTHON, Sandbox
 from tests.support.smtpd import Smtpd
 
 pytestmark = pytest.mark.root
@@ -111,7 +110,7 @@ class Desk:
         *options: str,
         columns: int = 120,
         env: dict[str, str] | None = None,
-        python: str | Path = sys.executable,
+        python: str | Path = PYTHON,
         within: str = "",
     ) -> Person:
         """Start the program; `within` is a line of shell in which "$@" stands for it."""

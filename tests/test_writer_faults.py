@@ -49,8 +49,8 @@ ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path) as view:
+def box(tmp_path: Path, warm: bool) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path, warm=warm) as view:
         view.write("/etc/msmtprc", MSMTPRC)
         yield view
 
@@ -68,8 +68,10 @@ class Step:
 
 
 def configure(box: Sandbox, *tracer: str, options: tuple[str, ...] = ()) -> Completed:
-    argv = [*tracer, *box.agent_argv("--password-stdin", "--offline", *options, python=PYTHON)]
-    return box.run(argv, stdin=NEW, env=ENVIRONMENT, timeout=30)
+    arguments = ("--password-stdin", "--offline", *options)
+    if not tracer:
+        return box.agent(*arguments, stdin=NEW, env=ENVIRONMENT)
+    return box.traced(tracer, *arguments, stdin=NEW, env=ENVIRONMENT)
 
 
 def reset(box: Sandbox, present: bool) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.account import ADMIN
 from tests.support.account import USER as ME
 from tests.support.pki import Pki
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import PYTHON, Sandbox
 from tests.support.smtpd import Smtpd
 from tests.test_terminal import Person
 
@@ -39,7 +38,7 @@ class Desk:
         *options: str,
         columns: int = 120,
         env: dict[str, str] | None = None,
-        python: str | Path = sys.executable,
+        python: str | Path = PYTHON,
         within: str = "",
     ) -> Person:
         argv = self.sandbox.agent_argv(*options, python=python)

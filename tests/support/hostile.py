@@ -148,6 +148,8 @@ class _Conversation:
             case "hang":
                 self.server.stopping.wait()
             case "reset":
+                # A client that has not yet seen that it is connected would take it for the answer to its connect(2).
+                self.server.stopping.wait(0.5 if stage == "greeting" else 0)
                 # A linger time of zero makes close() send RST.
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             case "flood":

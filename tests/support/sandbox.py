@@ -6,15 +6,18 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from tests.support.view import Completed, Network, View
+from tests.support.warm import Run, kill_session, wait_attached, warm
 
 PROJECT = Path(__file__).resolve().parents[2]
+# The program runs where users run it: on the distribution's own Python and Typer. That it runs on each other release of
+# Typer is said by the tests that ask for `typer_python`.
+PYTHON = "/usr/bin/python3"
 
 
 class Sandbox(View):
@@ -64,10 +67,13 @@ class Sandbox(View):
         exec cat
     """
 
-    def __init__(self, tmp_path: Path, *, network: Network = "host", private_tmp: bool = False) -> None:
+    def __init__(
+        self, tmp_path: Path, *, network: Network = "host", private_tmp: bool = False, warm: bool = False
+    ) -> None:
         self._base = tmp_path / f"sandbox-{time.monotonic_ns()}"
         self._base.mkdir(mode=0o755)
         self._private_tmp = private_tmp
+        self.warm = warm
         arguments = [str(self._base), "1" if private_tmp else "0", *self._HIDDEN]
         super().__init__(self._SCRIPT, arguments, network=network, log=self._base / "holder.log")
 
@@ -76,22 +82,81 @@ class Sandbox(View):
         own = {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
         return super().environment({**own, **(extra or {})})
 
-    def agent_argv(self, *arguments: str, python: str | os.PathLike[str] = sys.executable) -> list[str]:
+    def agent_argv(self, *arguments: str, python: str | os.PathLike[str] = PYTHON) -> list[str]:
         return [os.fspath(python), "-m", "msmtp_agent", *arguments]
 
     def agent(
         self,
         *arguments: str,
-        python: str | os.PathLike[str] = sys.executable,
+        python: str | os.PathLike[str] = PYTHON,
         stdin: bytes | IO[bytes] | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float = 60.0,
         network: Network | None = None,
         uid: int | None = None,
     ) -> Completed:
-        """Run `msmtp-config` from the checkout."""
+        """Run `msmtp-config` from the checkout; in a warm sandbox (tests.support.warm) without a start of Python."""
+        if self.warm and python == PYTHON and uid is None and not _decides_the_start(env or {}):
+            with self.begin(*arguments, stdin=stdin, env=env, timeout=timeout, network=network) as run:
+                run.go()
+                return Completed(tuple(self.agent_argv(*arguments)), *run.finish(self.kill_session))
         argv = self.agent_argv(*arguments, python=python)
         return self.run(argv, stdin=stdin, env=env, timeout=timeout, network=network, uid=uid)
+
+    def traced(
+        self,
+        tracer: Sequence[str],
+        *arguments: str,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+        module: str = "msmtp_agent",
+    ) -> Completed:
+        """As `agent`, under strace: `tracer` has its words; a warm run is attached to before its first line.
+
+        `module` is run in the place of the program: one of the tests' own, which uses it.
+        """
+        argv = [PYTHON, "-m", module, *arguments]
+        if not self.warm or _decides_the_start(env or {}):
+            return self.run([*tracer, *argv], stdin=stdin, env=env, timeout=timeout)
+        with self.begin(*arguments, stdin=stdin, env=env, timeout=timeout, module=module) as run:
+            strace = self.popen([*tracer, "-p", str(run.pid)], stdin=subprocess.DEVNULL) if tracer else None
+            if strace:
+                wait_attached(strace, timeout)
+            run.go()
+            done = Completed(tuple(argv), *run.finish(self.kill_session))
+            if strace:
+                strace.communicate(timeout=timeout)
+                self._started.remove(strace)
+            return done
+
+    def begin(
+        self,
+        *arguments: str,
+        stdin: bytes | IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+        network: Network | None = None,
+        module: str = "msmtp_agent",
+    ) -> Run:
+        """A warm run that waits for its `go`."""
+        where = network or self.network
+        own = () if module == "msmtp_agent" else ("tests.support.repairs",)
+        return Run(
+            warm(PYTHON, PROJECT, *own),
+            (str(PROJECT / "msmtp_agent/__main__.py"), *arguments),
+            stdin=stdin,
+            env=self.environment(env),
+            mnt=f"/proc/{self.pid}/ns/mnt",
+            net=f"/proc/{self.pid}/ns/net" if where == "none" else None if where == "host" else str(where),
+            timeout=timeout,
+            module=module,
+        )
+
+    def kill_session(self, pid: int) -> None:
+        """Kill a run that was begun, and what it left behind."""
+        kill_session(pid)
+        self._kill_leftovers()
 
     def changed(self) -> set[str]:
         """What differs from the start: files and links written, replaced, re-moded or deleted, and new directories."""
@@ -110,6 +175,11 @@ class Sandbox(View):
         if self._base.exists():
             subprocess.run(["chattr", "-R", "-f", "-i", "-a", self._base], check=False, timeout=30, capture_output=True)
             shutil.rmtree(self._base)
+
+
+def _decides_the_start(env: Mapping[str, str]) -> bool:
+    """Whether Python itself looks at one of these when it starts; the seed is the same in all warm runs."""
+    return any(name.startswith(("PYTHON", "LC_", "LANG")) for name in env if name != "PYTHONHASHSEED")
 
 
 def _entries(place: str, layer: Path) -> Iterator[str]:

@@ -185,6 +185,8 @@ def watch(path: Path, canary: Canary) -> Recording:
     programs: dict[int, str] = {}
     found, started, opened = [], Counter[str](), defaultdict[str, set[str]](set)
     for call in parse(path).calls:
+        if not programs and call.name != "execve":
+            programs[call.pid] = "python3"  # a run that strace was attached to
         data, cut = _data(call.arguments)
         assert not cut, f"strace has cut {call.name} of {programs.get(call.pid)}: {call.arguments[:200]}"
         if call.name == "execve" and call.returned == 0:

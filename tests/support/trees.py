@@ -33,14 +33,16 @@ def tree(name: str) -> Path:
 class Machine(View):
     """A throw-away copy of a root tree: its own /proc, /dev, /run and /tmp, no init, no network unless asked for.
 
-    `share` names files or directories of this machine to be seen in it under the same path, read-only.
+    `share` names files or directories of this machine to be seen in it under the same path, read-only; `over` is a
+    directory that is laid over the tree. What it writes stays in memory: dpkg synchronises every file.
     """
 
     _SCRIPT = """
-        tree=$1 base=$2; shift 2
+        below=$1 base=$2; shift 2
+        mount -n -t tmpfs -o mode=755 tmpfs "$base"
         mkdir "$base/upper" "$base/work" "$base/root"
         root=$base/root
-        mount -n -t overlay overlay -o "lowerdir=$tree,upperdir=$base/upper,workdir=$base/work" "$root"
+        mount -n -t overlay overlay -o "lowerdir=$below,upperdir=$base/upper,workdir=$base/work" "$root"
         mount -n -t proc proc "$root/proc"
         mount -n --rbind /dev "$root/dev"
         mount -n -t tmpfs -o mode=755 tmpfs "$root/run"
@@ -57,10 +59,19 @@ class Machine(View):
         exec chroot "$root" sh -c 'echo ready; exec cat'
     """
 
-    def __init__(self, name: str, tmp_path: Path, *, network: Network = "none", share: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        tmp_path: Path,
+        *,
+        network: Network = "none",
+        share: Sequence[Path] = (),
+        over: Path | None = None,
+    ) -> None:
         self._base = tmp_path / f"{name}-{time.monotonic_ns()}"
         self._base.mkdir(mode=0o755)
-        arguments = [str(tree(name)), str(self._base), *map(str, share)]
+        below = [*([over] if over else []), tree(name)]
+        arguments = [":".join(map(str, below)), str(self._base), *map(str, share)]
         super().__init__(self._SCRIPT, arguments, network=network, log=self._base / "holder.log")
 
     def close(self) -> None:
