@@ -5,17 +5,16 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from msmtp_agent.checks import tls
 from msmtp_agent.model import Severity, Verdict
 from tests.support.pki import Pki, make_authority
 from tests.support.roots import (
-    DAY,
     MSMTPRC,
     TRUST,
     USER,
@@ -39,15 +38,16 @@ CERT_FILE, KEY_FILE = "/etc/msmtp/host.pem", "/etc/msmtp/host.key"
 PINNED = ":".join(["a5"] * 32)
 
 
-def expired(days: int) -> str:
-    """The words for what was good until so many days ago; the certificates are made now."""
-    return f"expired on {time.strftime('%Y-%m-%d', time.gmtime(time.time() - days * DAY))}"
-
-
 @functools.cache
 def certificate(days: int) -> bytes:
     """A certificate that is good for so many days, or was until so many days ago."""
     return make_authority(days)
+
+
+def expired(days: int) -> str:
+    """The words for the certificate that was good until so many days ago; at midnight "so many days ago" changes."""
+    end = x509.load_pem_x509_certificate(certificate(-days)).not_valid_after_utc
+    return f"expired on {end:%Y-%m-%d}"
 
 
 def setting(severity: Severity | None, words: str, line: int, *also: str, **changes: str | None) -> Row:

@@ -14,7 +14,7 @@ from tests.support.peer import Peer
 from tests.support.vm import MAIL, Guest
 from tests.test_cloudconfig_boot import SETTINGS, TRUST, USER, rendered
 
-pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(960)]
 SECRET = "/etc/msmtp-password"
 CANARY = "canary-6f1d: #pass'word"
 ENCODED = "Y2FuYXJ5LTZmMWQ6ICNwYXNzJ3dvcmQK"

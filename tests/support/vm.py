@@ -94,7 +94,7 @@ _OUTCOME = """\
 After=multi-user.target
 [Service]
 Type=oneshot
-TimeoutStartSec=400
+TimeoutStartSec=800
 ExecStart=/bin/sh /outcome.sh
 ExecStopPost=/bin/systemctl poweroff --no-block
 [Install]
@@ -190,7 +190,7 @@ class Guest:
             disk.seek(440)
             disk.write(struct.pack("<I6xB3xII48xH", _SIGNATURE, 0x83, _START, _SIZE, 0xAA55))
 
-    def wait(self, seconds: float = 420.0) -> Self:
+    def wait(self, seconds: float = 900.0) -> Self:
         """Until it has powered itself off. The emulator ends with 0 after a panic, too: the disk tells."""
         self._process.wait(seconds)
         log = (self._work / "emulator.log").read_text(errors="replace")
