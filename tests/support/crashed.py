@@ -30,21 +30,24 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._position = _SECTOR
-        self.writes: list[Write] = []
 
     def read(self) -> list[Write]:
-        """All of it so far; may be called while it grows."""
+        """All of it so far; may be called while it grows, and then the data of the last may not be whole yet.
+
+        From the start each time: what was read of a request that was being written must not be kept.
+        """
+        writes: list[Write] = []
+        position = _SECTOR
         with self._path.open("rb") as file:
             while True:
-                file.seek(self._position)
+                file.seek(position)
                 sector, count, flags, _ = _ENTRY.unpack(file.read(_ENTRY.size).ljust(_ENTRY.size, b"\0"))
                 if not count and not flags:
-                    return self.writes
+                    return writes
                 size = 0 if flags & _DISCARD else count * _SECTOR
-                file.seek(self._position + _SECTOR)
-                self.writes.append(Write(sector * _SECTOR, file.read(size), bool(flags & _FLUSH)))
-                self._position += _SECTOR + size
+                file.seek(position + _SECTOR)
+                writes.append(Write(sector * _SECTOR, file.read(size), bool(flags & _FLUSH)))
+                position += _SECTOR + size
 
 
 def kept(base: bytes, done: Sequence[Write]) -> bytes:
@@ -104,7 +107,7 @@ def recovered(image: Path, secret: str, temporary: str, log: str) -> Found:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
         stdin=subprocess.DEVNULL,
         env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
     )
@@ -127,7 +130,7 @@ def _debugfs(image: Path, request: str) -> bytes:
         ["debugfs", "-R", request, image],
         capture_output=True,
         check=True,
-        timeout=30,
+        timeout=120,
         stdin=subprocess.DEVNULL,
         env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
     ).stdout
