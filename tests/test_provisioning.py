@@ -87,16 +87,16 @@ def test_proxmox_is_given_the_option_of_qemu() -> None:
 @pytest.fixture
 def host(tmp_path: Path, peer: Peer) -> Iterator[Machine]:
     """A Debian 13 with sshd and the tools of a hypervisor, in the network of the mail server; the package's file lies
-    in /work, where an administrator would follow the page, and is not installed.
+    in /srv/mail, where an administrator would follow the page, and is not installed.
     """
     peer.set_users({USER: CANARY.encode()})
     with Machine("provisioning", tmp_path, network=peer.netns) as view:
         view.write("/etc/hosts", f"127.0.0.1 localhost {TARGET}\n", mode=0o644)
         view.write("/etc/ssl/test-ca.pem", peer.ca_file.read_text(), mode=0o644)
         view.write("/etc/dpkg/dpkg.cfg.d/test", "force-unsafe-io\n", mode=0o644)
-        view.write(f"/work/msmtp-agent_{__version__}_all.deb", package().read_bytes(), mode=0o644)
-        view.write("/work/smtp.config.yaml", SETTINGS)
-        view.write("/work/mail.password", f"{CANARY}\n")
+        view.write(f"/srv/mail/msmtp-agent_{__version__}_all.deb", package().read_bytes(), mode=0o644)
+        view.write("/srv/mail/smtp.config.yaml", SETTINGS)
+        view.write("/srv/mail/mail.password", f"{CANARY}\n")
         view.write("/usr/local/bin/systemd-ask-password", f"#!/bin/sh\necho '{CANARY}'\n", mode=0o755)
         yield view
 
@@ -104,15 +104,15 @@ def host(tmp_path: Path, peer: Peer) -> Iterator[Machine]:
 def follow(machine: Machine, box: str) -> Completed:
     """Type a box, in the directory where the files lie; its first failure ends it."""
     path = {"PATH": f"/usr/local/bin:{SYSTEM_PATH}"}
-    return machine.run(["bash", "-euc", box], cwd="/work", env=path, timeout=100)
+    return machine.run(["bash", "-euc", box], cwd="/srv/mail", env=path, timeout=100)
 
 
 _ALONE = """\
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /dev
 for device in null zero random urandom; do mknod -m 666 "/dev/$device" c 1 "$1"; shift; done
-virt-xml-validate /work/mail1.xml
-virsh -c 'qemu:///embed?root=/work/libvirt' domxml-to-native qemu-argv /work/mail1.xml
+virt-xml-validate /srv/mail/mail1.xml
+virsh -c 'qemu:///embed?root=/srv/mail/libvirt' domxml-to-native qemu-argv /srv/mail/mail1.xml
 """
 
 
@@ -122,7 +122,7 @@ def libvirt(machine: Machine, lines: str) -> Completed:
     In a process space of its own, whose first process buries what libvirt tries out, and without a /dev/kvm that may be
     there and not work: libvirt waits for both.
     """
-    machine.write("/work/mail1.xml", DOMAIN.format(lines=lines))
+    machine.write("/srv/mail/mail1.xml", DOMAIN.format(lines=lines))
     alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", f"{_ALONE}exit\n", "sh"]
     return machine.run([*alone, "3", "5", "8", "9"], timeout=100)
 
@@ -175,20 +175,20 @@ def test_the_password_is_asked_for_and_not_shown(host: Machine) -> None:
 @pytest.mark.slow
 def test_the_user_data_and_its_disk(host: Machine) -> None:
     """What the boots of tests/test_vm_cloud.py read."""
-    host.run(["dpkg", "--install", f"/work/msmtp-agent_{__version__}_all.deb"], check=True)
+    host.run(["dpkg", "--install", f"/srv/mail/msmtp-agent_{__version__}_all.deb"], check=True)
     render, disk = boxes()["cloud-init"]
     for box in (render, disk):
         done = follow(host, box)
         assert done.returncode == 0, done.stderr
-    document = host.read("/work/user-data").decode()
+    document = host.read("/srv/mail/user-data").decode()
     assert document.startswith("#cloud-config\n")
     assert sha256(package()) in document
     assert f"https://packages.example.org/msmtp-agent_{__version__}_all.deb" in document
     assert CANARY not in document
-    assert yaml.safe_load(host.read("/work/meta-data")) == {"instance-id": "mail1", "local-hostname": "mail1"}
-    shown = host.shell("cd /work && mlabel -s -i seed.img ::; mcopy -i seed.img ::user-data - | cmp - user-data")
+    assert yaml.safe_load(host.read("/srv/mail/meta-data")) == {"instance-id": "mail1", "local-hostname": "mail1"}
+    shown = host.shell("cd /srv/mail && mlabel -s -i seed.img ::; mcopy -i seed.img ::user-data - | cmp - user-data")
     assert "CIDATA" in shown.stdout
-    assert host.shell("cd /work && mdir -b -i seed.img ::").stdout.split() == ["::/user-data", "::/meta-data"]
+    assert host.shell("cd /srv/mail && mdir -b -i seed.img ::").stdout.split() == ["::/user-data", "::/meta-data"]
 
 
 # --- a machine that is there already
@@ -217,7 +217,7 @@ def reachable(host: Machine) -> Iterator[Machine]:
 
 def typed_at_a_terminal(machine: Machine, box: str) -> str:
     """What is seen there, from the question for the password to the end of a run that ends well."""
-    words = machine.command(["bash", "-euc", box], cwd="/work")
+    words = machine.command(["bash", "-euc", box], cwd="/srv/mail")
     child = pexpect.spawn(words[0], words[1:], encoding="utf-8", timeout=60, env=machine.environment())
     seen = ""
     try:
@@ -237,11 +237,11 @@ def typed_at_a_terminal(machine: Machine, box: str) -> str:
 def test_over_ssh_it_is_proven_and_clean(reachable: Machine, peer: Peer) -> None:
     """A wrong password at first; the same lines then do the rest."""
     piped, as_admin, typed = boxes()["Plain SSH"]
-    reachable.write("/work/mail.password", "wrong\n")
+    reachable.write("/srv/mail/mail.password", "wrong\n")
     done = follow(reachable, piped)
     assert done.returncode == 77, done.stdout + done.stderr
     assert not reachable.exists("/etc/msmtp-password")
-    reachable.write("/work/mail.password", f"{CANARY}\n")
+    reachable.write("/srv/mail/mail.password", f"{CANARY}\n")
     done = follow(reachable, piped)
     assert done.returncode == 0, done.stdout + done.stderr
     assert CANARY not in done.stdout + done.stderr
