@@ -276,9 +276,9 @@ def test_each_name_in_a_circle_is_named(tmp_path: Path) -> None:
 )
 def test_hostile_expansion_ends(tmp_path: Path, content: str) -> None:
     root = Root(tmp_path).good().write(ALIASES, content, 0o644)
-    begun = time.monotonic()
+    begun = time.process_time()
     report = root.report(*IDS)
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 2
     assert {result.verdict for result in report.results} != {Verdict.PASSED} or "n16" in content
 
 

@@ -296,9 +296,9 @@ def test_what_is_not_there_is_one_finding_each(tmp_path: Path) -> None:
 
 def test_a_huge_file_is_no_pass(tmp_path: Path) -> None:
     root = Root(tmp_path).good().configure(*["# a comment"] * 200_000)
-    begun = time.monotonic()
+    begun = time.process_time()
     report = root.report(*IDS)
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 2
     assert report.findings == ()
     assert report.having(Verdict.PASSED) == ()
     assert "holds more than" in report.having(Verdict.CANNOT_TELL)[0].why

@@ -241,9 +241,9 @@ def test_etc_may_be_a_link(tmp_path: Path) -> None:
 def test_a_huge_file_is_not_read_whole(tmp_path: Path, size: int) -> None:
     root = Root(tmp_path).good().write(SECRET, b"pw\n")
     os.truncate(root.at(SECRET), 3 + size)
-    begun = time.monotonic()
+    begun = time.process_time()
     assert "secret-lines" in root.found(*IDS)
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

@@ -249,14 +249,14 @@ def deep(image: Path) -> Iterator[str]:
 
 def test_a_deep_path_costs_no_more_than_itself(image: Path, deep: str) -> None:
     (image / "etc/link").symlink_to(f"{deep}/file")
-    begun = time.monotonic()
+    begun = time.process_time()
     with few_descriptors(120), Host(str(image)) as host:
         with suppress(InputOutputError):
             assert host.inspect("/etc/link", follow=True).kind is FileKind.MISSING
         # Whatever came of it: the files that it has nothing to do with can still be read.
         assert host.read("/etc/file", 10)[1] == b"inside"
         assert host.read("/etc/deep/er/file", 10)[1] == b"deep"
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 def test_a_directory_that_became_a_link_leads_nowhere_else(image: Path) -> None:

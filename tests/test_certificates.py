@@ -134,9 +134,9 @@ def test_a_bundle_gives_each_in_order(before: bytes, behind: bytes) -> None:
 
 def test_the_systems_own_bundle() -> None:
     content = Path("/etc/ssl/certs/ca-certificates.crt").read_bytes()
-    begun = time.monotonic()
+    begun = time.process_time()
     found = list(expiries(content))
-    took = time.monotonic() - begun
+    took = time.process_time() - begun
     with warnings.catch_warnings():  # of a serial number that is not positive
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         certificates = x509.load_pem_x509_certificates(content)
@@ -208,6 +208,6 @@ def test_every_byte_of_the_time_may_be_wrong() -> None:
 )
 @pytest.mark.timeout(5)
 def test_many_beginnings_cost_no_time(content: bytes) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     assert list(expiries(content)) == []
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
