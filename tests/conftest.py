@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import gc
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -48,6 +49,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[_traces] = traces(contents=True)
     if not hasattr(session.config, "workerinput"):
         compileall.compile_dir(PROJECT / "msmtp_agent", quiet=2)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

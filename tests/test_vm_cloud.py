@@ -11,11 +11,12 @@ import pytest
 
 from tests.package_support import package
 from tests.support.archive import served, sha256
+from tests.support.looked import CANARY, LOOK, SMBIOS, TYPED, host_lines, judge
 from tests.support.peer import Peer
 from tests.support.vm import HOST, Guest
 from tests.test_cloudconfig_boot import TRUST, USER, rendered
 from tests.test_provisioning import boxes
-from tests.test_vm_boot import CANARY, LOOK, VM_SETTINGS, host_lines, judge
+from tests.test_vm_boot import VM_SETTINGS
 
 pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(960)]
 # Any kind of disk does that the machine knows when systemd starts, since cloud-init looks for it that early: here
@@ -60,10 +61,10 @@ def test_a_first_boot_from_a_cloud_config_ends_with_a_proven_password(suite: str
             installed=False,
             options=[*options, *shlex.split(SEED_OPTION)],
             prepare="\n".join((prepare, making)),
-            host_files={"typed": f"{CANARY}\n", "user-data": document},
+            host_files={**TYPED, "user-data": document},
         ) as guest:
             guest.wait()
             status = guest.outcome("status") or ""
             assert "status: done" in status, status + (guest.outcome("output") or "")
             assert (guest.outcome("installed") or "").startswith("installed ")
-            judge(guest, peer, {"/sys/firmware/dmi/entries/11-0/raw", "/sys/firmware/dmi/tables/DMI"})
+            assert judge(guest, peer, SMBIOS) == []

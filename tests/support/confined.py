@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tests.support.applying import settings
+from tests.support.looked import CANARY, FW_CFG, LOOK, TYPED, host_lines, judge
 from tests.support.peer import Peer
 from tests.support.vm import MAIL, Guest
 
-USER, SECRET = "alerts@example.test", "canary-6f1d pass%word"
+USER = "alerts@example.test"
 # A multiple of what msmtp reads at once: without a line feed behind it, it would not get it.
 LONG_USER, LONG_SECRET = "long@example.test", "l0ng-%" * 167
 ADMIN = "operator@example.test"
@@ -94,7 +95,6 @@ def _files(peer: Peer) -> dict[str, str]:
         "/etc/msmtprc": _msmtprc(peer),
         "/etc/aliases": f"root: {ADMIN}\ndefault: {ADMIN}\n",
         "/etc/logrotate.d/msmtp": _ROTATION,
-        "/etc/credstore/msmtp.password": f"{SECRET}\n",
         CA: peer.ca_file.read_text(),
         "/srv/good.msmtprc": _msmtprc(peer),
         "/srv/pin.msmtprc": _msmtprc(peer, port=str(peer.ports["self_signed"]), tls_trust_file=None),
@@ -126,9 +126,20 @@ class Confined:
     """The guest, which has run every job of confined.sh; what it has written down can be read until `close`."""
 
     def __init__(self, suite: str, work: Path, peer: Peer) -> None:
-        peer.set_users({USER: SECRET.encode(), LONG_USER: LONG_SECRET.encode()})
-        script = Path(__file__).with_suffix(".sh").read_text()
-        self._guest = Guest(suite, work, network=peer.netns, script=script, files=_files(peer), kernel=_KERNEL)
+        peer.set_users({USER: CANARY.encode(), LONG_USER: LONG_SECRET.encode()})
+        self._peer = peer
+        prepare, options = host_lines("fw_cfg")
+        self._guest = Guest(
+            suite,
+            work,
+            network=peer.netns,
+            script=LOOK + Path(__file__).with_suffix(".sh").read_text(),
+            files=_files(peer),
+            kernel=_KERNEL,
+            options=options,
+            prepare=prepare,
+            host_files=TYPED,
+        )
 
     def __enter__(self) -> Self:
         self._guest.__enter__().wait(_SECONDS)
@@ -139,6 +150,10 @@ class Confined:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._guest.__exit__(kind, error, trace)
+
+    def judge(self, mails: int) -> list[str]:
+        """It is as any other virtual machine with a password from fw_cfg; the subjects of the mails after its first."""
+        return judge(self._guest, self._peer, FW_CFG, mails)
 
     def text(self, name: str) -> str:
         """A file of the outcome."""
@@ -153,7 +168,7 @@ class Confined:
 
     @property
     def denied_at_boot(self) -> tuple[str, ...]:
-        """What was denied before the first job: to the unit."""
+        """What was denied before the first job: to the unit, to a mail, to the audit."""
         return self._denied.get("", ())
 
 

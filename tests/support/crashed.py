@@ -13,6 +13,7 @@ from tests.support.view import SYSTEM_PATH
 
 _SECTOR = 512
 _BLOCK = 4096  # what a disk writes whole
+_EMPTY = bytes(16 * _BLOCK)
 _FLUSH, _DISCARD = 1, 4
 _ENTRY = struct.Struct("<4Q")
 
@@ -79,6 +80,16 @@ def torn(base: bytes, done: Sequence[Write], seed: int) -> bytes:
 
 def _flushed(done: Sequence[Write]) -> int:
     return max((index + 1 for index, write in enumerate(done) if write.flush), default=0)
+
+
+def put(image: bytes, path: Path) -> None:
+    """Make the disk a file; what is empty stays a hole, and that is most of it."""
+    with path.open("wb") as file:
+        for at in range(0, len(image), len(_EMPTY)):
+            if (piece := image[at : at + len(_EMPTY)]) != _EMPTY:
+                file.seek(at)
+                file.write(piece)
+        file.truncate(len(image))
 
 
 class File(NamedTuple):

@@ -29,7 +29,7 @@ STORED = re.compile(r"passed +store .*\n")
 FEATURES = {"bookworm": "^metadata_csum_seed,^orphan_file", "trixie": "metadata_csum_seed,orphan_file"}
 # Cuts of each case: before the password is read, by processor time from there on, and by requests to the disk once the
 # server has accepted the password; and one as soon as it is told to be stored.
-EARLY, BY_TIME, BY_REQUEST = 2, 4, 6
+EARLY, BY_TIME, BY_REQUEST = 1, 5, 6
 
 
 class Case(NamedTuple):
@@ -254,7 +254,7 @@ def disks_of_whole(base: bytes, whole: Whole) -> Iterator[Possible]:
 def look(bench: Bench, disk: Possible) -> Seen:
     """What a boot makes of it."""
     path = bench.work / f"look {disk.label}"
-    path.write_bytes(disk.image())
+    crashed.put(disk.image(), path)
     try:
         return Seen(disk.label, disk.case, disk.stored, crashed.recovered(path, SECRET, TEMPORARY, LOG))
     finally:

@@ -11,14 +11,13 @@ from typing import Final, TypeVar
 
 # Modules whose tests boot a system or build a package, with their seconds, roughly: only the order of these matters.
 LASTING: Final[dict[str, int]] = {
-    "test_vm_cloud": 150,
-    "test_power_cut": 140,
-    "test_vm_apparmor": 90,
-    "test_vm_boot": 80,
+    "test_vm_cloud": 90,
+    "test_power_cut": 90,
     "test_first_boot": 90,
     "test_autopkgtest": 80,
     "test_package_build": 60,
     "test_package_life": 60,
+    "test_vm_apparmor": 50,
     "test_package_piuparts": 45,
     "test_units_audit": 40,
     "test_units": 40,
@@ -27,6 +26,7 @@ LASTING: Final[dict[str, int]] = {
     "test_package": 30,
     "test_package_pulled": 25,
     "test_release": 25,
+    "test_vm_boot": 16,
     "test_provisioning": 15,
     "test_first_boot_walls": 14,
 }

@@ -39,22 +39,13 @@ class Sandbox(View):
         "/root/.config",
         "/root/.netrc",
     )
-    # $1: a directory on a real file system; $2: 1 for a private /tmp; then what the machine may have and the view not.
+    # $1: a directory on a real file system; $2: 1 for a private /tmp.
     # The holder stays in the tmpfs: that is where the test finds the upper layers of /root and /tmp.
-    # A character device 0:0 in an upper layer is overlayfs's mark for "deleted".
     _SCRIPT = """
-        base=$1 private_tmp=$2; shift 2
-        mkdir "$base/etc" "$base/etc/upper" "$base/etc/work" "$base/log" "$base/mem"
+        base=$1 private_tmp=$2
         mount -n -t tmpfs -o mode=755 tmpfs "$base/mem"
         cd "$base/mem"
-        mkdir -p root/upper/.cache root/work tmp/upper tmp/work
-        chmod 1777 tmp/upper
-        for hidden; do
-            case $hidden in
-                /etc/*) mknod "$base/etc/upper/${hidden#/etc/}" c 0 0 ;;
-                /root/*) mknod "root/upper/${hidden#/root/}" c 0 0 ;;
-            esac
-        done
+        cp -a "$base/new/." .
         mount -n -t tmpfs -o mode=755 tmpfs /run
         mount -n --bind "$base/log" /var/log
         mount -n -t overlay overlay -o "lowerdir=/etc,upperdir=$base/etc/upper,workdir=$base/etc/work" /etc
@@ -74,8 +65,24 @@ class Sandbox(View):
         self._base.mkdir(mode=0o755)
         self._private_tmp = private_tmp
         self.warm = warm
-        arguments = [str(self._base), "1" if private_tmp else "0", *self._HIDDEN]
+        self._make_layers()
+        arguments = [str(self._base), "1" if private_tmp else "0"]
         super().__init__(self._SCRIPT, arguments, network=network, log=self._base / "holder.log")
+
+    def _make_layers(self) -> None:
+        """The upper layers, in which the files that the machine may have and the view has not count as deleted.
+
+        Here and not in the script, where each directory and device would be a program of its own.
+        """
+        for name in ("etc/upper", "etc/work", "log", "mem", "new/root/upper/.cache", "new/root/work", "new/tmp/work"):
+            (self._base / name).mkdir(parents=True)
+        (self._base / "new/tmp/upper").mkdir()
+        (self._base / "new/tmp/upper").chmod(0o1777)
+        for hidden in self._HIDDEN:
+            above, name = hidden[1:].split("/", 1)
+            upper = self._base / ("etc/upper" if above == "etc" else "new/root/upper")
+            # overlayfs's mark for "deleted".
+            os.mknod(upper / name, stat.S_IFCHR | 0o644, os.makedev(0, 0))
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """As a View's, and the checkout is what `python -m msmtp_agent` finds. It gets no .pyc from here."""
