@@ -226,15 +226,20 @@ class View:
 
     def leftovers(self) -> dict[int, str]:
         """Processes that still live in the view, the holder apart: pid to command line."""
+        # Often, and over all processes of the machine: no objects for their paths.
         found = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == self.pid:
+        for name in os.listdir("/proc"):
+            if not name.isdigit() or int(name) == self.pid:
                 continue
-            with contextlib.suppress(OSError):
-                if os.readlink(entry / "ns/mnt") == self._namespace:
-                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            try:
+                if os.readlink(f"/proc/{name}/ns/mnt") == self._namespace:
+                    line = (
+                        Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                    )
                     if line:  # a zombie has none
-                        found[int(entry.name)] = line
+                        found[int(name)] = line
+            except OSError:
+                continue
         return found
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
