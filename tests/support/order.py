@@ -37,7 +37,7 @@ _Item = TypeVar("_Item")
 
 
 def dealt(items: Sequence[_Item], workers: int, module: Callable[[_Item], str]) -> list[_Item]:
-    """The same items: each worker's share begins with whole modules of LASTING, EMULATED at one third of them."""
+    """The same items: each worker's share begins with whole modules of LASTING, EMULATED at one half of them."""
     lasting: dict[str, list[_Item]] = {}
     rest: list[_Item] = []
     for item in items:
@@ -45,7 +45,7 @@ def dealt(items: Sequence[_Item], workers: int, module: Callable[[_Item], str]) 
         (lasting.setdefault(name, []) if name in LASTING else rest).append(item)
     loads, shares = [0] * workers, [list[_Item]() for _ in range(workers)]
     for name in sorted(lasting, key=lambda name: -LASTING[name]):
-        possible = loads[: max(1, workers // 3)] if name in EMULATED else loads
+        possible = loads[: max(1, workers // 2)] if name in EMULATED else loads
         place = loads.index(min(possible))
         loads[place] += LASTING[name]
         shares[place] += lasting[name]
