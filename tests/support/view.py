@@ -23,7 +23,7 @@ from typing import IO, Literal, Self
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # The machine's network, an empty one of the view's own (loopback only), or a namespace: `peer.netns`.
 Network = Literal["host", "none"] | Path
-# A machine whose disk is busy with other tests' images has been seen to take more than 30.
+# Usually hundredths of one. Once in several whole runs 30 were not enough, or something had ended it: the error says.
 _READY_SECONDS = 90.0
 
 
