@@ -137,6 +137,25 @@ def test_nothing_is_asked_and_the_timer_alone_is_started(deb: Path, tmp_path: Pa
     assert not re.search(r"systemctl.*start|debconf", postinst)
 
 
+@pytest.mark.slow
+def test_the_same_source_gives_the_same_bytes(deb: Path, tmp_path: Path) -> None:
+    """Whatever the time zone, the language, the umask and the place."""
+    environment = {"TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8", "HOME": str(tmp_path), "PYTHONHASHSEED": "7"}
+    run(
+        "sh",
+        "-c",
+        'umask 077; exec "$1" "$2"',
+        "sh",
+        PROJECT / "scripts/build",
+        tmp_path,
+        env=environment,
+        cwd=tmp_path,
+    )
+    (again,) = tmp_path.glob("*.deb")
+    assert again.name == deb.name
+    assert again.read_bytes() == deb.read_bytes()
+
+
 # --- its life
 
 
