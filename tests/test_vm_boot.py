@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.looked import CANARY, FW_CFG, LOOK, TYPED, host_lines, judge
+from tests.support.looked import CANARY, FW_CFG, LOOK, SECRET, TYPED, host_lines, judge
 from tests.support.peer import Peer
 from tests.support.vm import MAIL, Guest
 from tests.test_cloudconfig_boot import SETTINGS, TRUST, USER, rendered
@@ -40,3 +40,4 @@ def test_a_password_from_fw_cfg_is_proven(tmp_path: Path, peer: Peer) -> None:
         host_files=TYPED,
     ) as guest:
         assert judge(guest.wait(), peer, FW_CFG) == []
+        assert guest.read(SECRET) == f"{CANARY}\n"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.package_support import package
 from tests.support.archive import served, sha256
-from tests.support.looked import CANARY, LOOK, SMBIOS, TYPED, host_lines, judge
+from tests.support.looked import CANARY, LOOK, SECRET, SMBIOS, TYPED, host_lines, judge
 from tests.support.peer import Peer
 from tests.support.vm import HOST, Guest
 from tests.test_cloudconfig_boot import TRUST, USER, rendered
@@ -68,3 +68,4 @@ def test_a_first_boot_from_a_cloud_config_ends_with_a_proven_password(suite: str
             assert "status: done" in status, status + (guest.outcome("output") or "")
             assert (guest.outcome("installed") or "").startswith("installed ")
             assert judge(guest, peer, SMBIOS) == []
+            assert guest.read(SECRET) == f"{CANARY}\n"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Every job of the program on a host where msmtp's AppArmor profile is in force: what it says, how it ends, and, between
-# the marks in the kernel's log, what was denied meanwhile. Runs in the guest, once that has booted.
+# the marks in the kernel's log, what was denied meanwhile. Runs in the guest, behind
+# what every guest looks at (looked.py).
 seen=/outcome
 # The kernel is to leave no denial out.
 sysctl -q kernel.printk_ratelimit=0
