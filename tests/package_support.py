@@ -116,7 +116,13 @@ WantedBy=multi-user.target
 _OUTCOME_SCRIPT = """\
 rm -rf /outcome
 mkdir -p /outcome
-rest() {{ while systemctl show -p ActiveState "$1" | grep -q activating; do sleep 0.1; done; }}
+rest() {{
+    pause=0.1
+    while case $(systemctl show -p ActiveState "$1") in *activating) ;; *) false ;; esac; do
+        sleep "$pause"
+        pause=0.5
+    done
+}}
 record() {{
     journalctl --sync
     systemctl show "$2" -p ActiveState,Result,ExecMainStatus,LoadState,ConditionResult,NRestarts >"/outcome/$1show"
@@ -147,7 +153,7 @@ trap 'find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true' EXIT
     mount -t overlay overlay -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work" "$root"
     cp "$package" "$root/package.deb"
     cd "$work/files"
-    find . -type f -print | while read -r file; do install -D -m "$(stat -c %a "$file")" "$file" "$root/$file"; done
+    find . -type f | tar --create --files-from=- | tar --extract --same-permissions --directory="$root"
     chroot "$root" systemctl --quiet enable outcome.service
     exec systemd-nspawn --quiet --directory="$root" --machine="$name" --register=no --keep-unit --console=read-only \
       "$@" --boot

@@ -13,6 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.support.holder import Holder
 from tests.support.peer import MECHANISMS, Peer
 from tests.support.sandbox import PROJECT, Sandbox
 from tests.support.trees import Machine, tree
@@ -156,11 +157,6 @@ def test_terminals_and_traces_work_inside(sandbox: Sandbox) -> None:
     assert b'execve("/usr/bin/true"' in sandbox.read("/var/log/trace")
 
 
-def test_entering_is_cheap(sandbox: Sandbox) -> None:
-    times = [sandbox.run(["true"]).seconds for _ in range(20)]
-    assert sorted(times)[10] < 0.1
-
-
 def test_a_killed_test_run_leaves_no_holder(tmp_path: Path) -> None:
     script = (
         "import os, sys, signal; from pathlib import Path; from tests.support.sandbox import Sandbox\n"
@@ -173,6 +169,11 @@ def test_a_killed_test_run_leaves_no_holder(tmp_path: Path) -> None:
     while Path(f"/proc/{pid}/ns/mnt").exists() and _state(pid) != "Z":
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_view_that_cannot_be_made_says_why() -> None:
+    with pytest.raises(RuntimeError, match="mount tmpfs /nowhere mode=755: No such file or directory"):
+        Holder([("tmpfs", "/nowhere")])
 
 
 def _state(pid: int) -> str:

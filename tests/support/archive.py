@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
-from tests.support.view import SYSTEM_PATH, wait_for_line
+from tests.support.ready import wait_for_line
+from tests.support.view import SYSTEM_PATH
 
 # Every worker's peer has a network namespace of its own, so the port is fixed.
 _PORT = 18080

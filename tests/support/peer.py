@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.support.pki import Pki
+from tests.support.ready import wait_for_line
 from tests.support.trees import tree
-from tests.support.view import SYSTEM_PATH, wait_for_line
+from tests.support.view import SYSTEM_PATH
 
 _READY_SECONDS = 45.0
 _Seen = TypeVar("_Seen")

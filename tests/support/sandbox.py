@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from tests.support.holder import Step
 from tests.support.view import Completed, Network, View
 from tests.support.warm import Run, kill_session, wait_attached, warm
 
@@ -39,24 +40,6 @@ class Sandbox(View):
         "/root/.config",
         "/root/.netrc",
     )
-    # $1: a directory on a real file system; $2: 1 for a private /tmp.
-    # The holder stays in the tmpfs: that is where the test finds the upper layers of /root and /tmp.
-    _SCRIPT = """
-        base=$1 private_tmp=$2
-        mount -n -t tmpfs -o mode=755 tmpfs "$base/mem"
-        cd "$base/mem"
-        cp -a "$base/new/." .
-        mount -n -t tmpfs -o mode=755 tmpfs /run
-        mount -n --bind "$base/log" /var/log
-        mount -n -t overlay overlay -o "lowerdir=/etc,upperdir=$base/etc/upper,workdir=$base/etc/work" /etc
-        mount -n -t overlay overlay -o "lowerdir=/root,upperdir=$base/mem/root/upper,workdir=$base/mem/root/work" /root
-        if [ "$private_tmp" = 1 ]; then
-            mount -n -t overlay overlay -o "lowerdir=/tmp,upperdir=$base/mem/tmp/upper,workdir=$base/mem/tmp/work" /tmp
-        fi
-        ip link set lo up
-        echo ready
-        exec cat
-    """
 
     def __init__(
         self, tmp_path: Path, *, network: Network = "host", private_tmp: bool = False, warm: bool = False
@@ -65,24 +48,24 @@ class Sandbox(View):
         self._base.mkdir(mode=0o755)
         self._private_tmp = private_tmp
         self.warm = warm
-        self._make_layers()
-        arguments = [str(self._base), "1" if private_tmp else "0"]
-        super().__init__(self._SCRIPT, arguments, network=network, log=self._base / "holder.log")
+        super().__init__(self._steps(), network=network)
 
-    def _make_layers(self) -> None:
-        """The upper layers, in which the files that the machine may have and the view has not count as deleted.
-
-        Here and not in the script, where each directory and device would be a program of its own.
-        """
-        for name in ("etc/upper", "etc/work", "log", "mem", "new/root/upper/.cache", "new/root/work", "new/tmp/work"):
-            (self._base / name).mkdir(parents=True)
-        (self._base / "new/tmp/upper").mkdir()
-        (self._base / "new/tmp/upper").chmod(0o1777)
+    def _steps(self) -> list[Step]:
+        """What is mounted; in the upper layers, the files that the machine may have and the view has not."""
+        base, memory = self._base, f"{self._base}/mem"
+        layers = {"/etc": f"{base}/etc", "/root": f"{memory}/root"}
+        if self._private_tmp:
+            layers["/tmp"] = f"{memory}/tmp"
+        # It stays in the tmpfs: that is where the test finds the upper layers of /root and /tmp.
+        steps: list[Step] = [("directory", memory), ("tmpfs", memory), ("stay", memory), ("directory", f"{base}/log")]
+        for place, own in layers.items():
+            steps += [("directory", f"{own}/work"), ("directory", f"{own}/upper", "1777" if place == "/tmp" else "755")]
+        steps.append(("directory", f"{memory}/root/upper/.cache"))
         for hidden in self._HIDDEN:
-            above, name = hidden[1:].split("/", 1)
-            upper = self._base / ("etc/upper" if above == "etc" else "new/root/upper")
-            # overlayfs's mark for "deleted".
-            os.mknod(upper / name, stat.S_IFCHR | 0o644, os.makedev(0, 0))
+            place = "/etc" if hidden.startswith("/etc/") else "/root"
+            steps.append(("hidden", f"{layers[place]}/upper/{hidden.removeprefix(place + '/')}"))
+        steps += [("tmpfs", "/run"), ("bind", f"{base}/log", "/var/log")]
+        return [*steps, *(("overlay", place, own, place) for place, own in layers.items())]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """As a View's, and the checkout is what `python -m msmtp_agent` finds. It gets no .pyc from here."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.holder import Step
 from tests.support.sandbox import PROJECT
 from tests.support.view import Network, View
 
@@ -37,28 +38,6 @@ class Machine(View):
     directory that is laid over the tree. What it writes stays in memory: dpkg synchronises every file.
     """
 
-    _SCRIPT = """
-        below=$1 base=$2; shift 2
-        mount -n -t tmpfs -o mode=755 tmpfs "$base"
-        mkdir "$base/upper" "$base/work" "$base/root"
-        root=$base/root
-        mount -n -t overlay overlay -o "lowerdir=$below,upperdir=$base/upper,workdir=$base/work" "$root"
-        mount -n -t proc proc "$root/proc"
-        mount -n --rbind /dev "$root/dev"
-        mount -n -t tmpfs -o mode=755 tmpfs "$root/run"
-        mount -n -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-        # The trees bring no /etc/hosts.
-        [ -e "$root/etc/hosts" ] || echo '127.0.0.1 localhost' >"$root/etc/hosts"
-        for shared; do
-            mkdir -p "$root$(dirname "$shared")"
-            if [ -d "$shared" ]; then mkdir -p "$root$shared"; else touch "$root$shared"; fi
-            mount -n --bind "$shared" "$root$shared"
-            mount -n -o remount,bind,ro "$root$shared"
-        done
-        ip link set lo up
-        exec chroot "$root" sh -c 'echo ready; exec cat'
-    """
-
     def __init__(
         self,
         name: str,
@@ -70,9 +49,19 @@ class Machine(View):
     ) -> None:
         self._base = tmp_path / f"{name}-{time.monotonic_ns()}"
         self._base.mkdir(mode=0o755)
+        base, root = self._base, f"{self._base}/root"
         below = [*([over] if over else []), tree(name)]
-        arguments = [":".join(map(str, below)), str(self._base), *map(str, share)]
-        super().__init__(self._SCRIPT, arguments, network=network, log=self._base / "holder.log")
+        steps: list[Step] = [
+            ("tmpfs", f"{base}"),
+            *(("directory", f"{base}/{name}") for name in ("upper", "work", "root")),
+        ]
+        steps += [("overlay", ":".join(map(str, below)), f"{base}", root), ("proc", f"{root}/proc")]
+        steps += [("bind", "/dev", f"{root}/dev"), ("tmpfs", f"{root}/run"), ("tmpfs", f"{root}/tmp", "1777")]
+        # The trees bring no /etc/hosts.
+        if not any((layer / "etc/hosts").exists() for layer in below):
+            steps.append(("text", f"{root}/etc/hosts", "127.0.0.1 localhost\n"))
+        steps += [("shown", f"{path}", f"{root}{path}") for path in share]
+        super().__init__([*steps, ("root", root)], network=network)
 
     def close(self) -> None:
         """End it and give the disk space back."""

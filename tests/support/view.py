@@ -3,14 +3,13 @@
 A small process (the holder) keeps a mount namespace alive for as long as the view is open: `nsenter` enters it in about
 a millisecond, mounts made in it stay, and the test reads and writes its files from the outside, through
 `/proc/HOLDER/root`.
-The holder ends when its standard input does, so nothing survives a killed pytest.
+The holder ends when nobody holds the other end of its socket any more, so nothing survives a killed pytest.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import time
@@ -20,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Self
 
+from tests.support.holder import Holder, Step
+
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # The machine's network, an empty one of the view's own (loopback only), or a namespace: `peer.netns`.
 Network = Literal["host", "none"] | Path
-# Usually hundredths of one. Once in several whole runs 30 were not enough, or something had ended it: the error says.
-_READY_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -49,27 +48,11 @@ class Completed:
 class View:
     """What `Sandbox` and `trees.Machine` have in common: a holder, ways in, and files seen from the outside."""
 
-    def __init__(self, script: str, arguments: Sequence[str], *, network: Network, log: Path) -> None:
+    def __init__(self, steps: Sequence[Step], *, network: Network) -> None:
         self.network = network
         self._started: list[subprocess.Popen[bytes]] = []
-        self._log = log
-        with log.open("wb") as errors:
-            self._holder = subprocess.Popen(
-                ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-euc", script, "sh", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env={"PATH": SYSTEM_PATH},
-                cwd="/",
-                # Not the test's process group: a Ctrl-C that a test sends to that group is not for the holder.
-                start_new_session=True,
-            )
+        self._holder = Holder(steps)
         self.pid = self._holder.pid
-        try:
-            wait_for_line(self._holder, b"ready\n", _READY_SECONDS, log)
-        except BaseException:
-            self._end_holder()
-            raise
         self._namespace = os.readlink(f"/proc/{self.pid}/ns/mnt")
 
     def __enter__(self) -> Self:
@@ -263,33 +246,9 @@ class View:
                     with contextlib.suppress(BrokenPipeError):
                         stream.close()
         self._started.clear()
-        self._end_holder()
+        self._holder.close()
 
     def _kill_leftovers(self) -> None:
         for pid in self.leftovers():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-
-    def _end_holder(self) -> None:
-        assert self._holder.stdin is not None
-        assert self._holder.stdout is not None
-        self._holder.stdin.close()
-        self._holder.stdout.close()
-        try:
-            self._holder.wait(10)
-        except subprocess.TimeoutExpired:
-            self._holder.kill()
-            self._holder.wait(10)
-
-
-def wait_for_line(process: subprocess.Popen[bytes], line: bytes, seconds: float, log: Path) -> None:
-    """Wait until a program has written exactly this line, and nothing else; its error output is in `log`."""
-    assert process.stdout is not None
-    seen, deadline = b"", time.monotonic() + seconds
-    while seen != line:
-        ready = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]
-        piece = os.read(process.stdout.fileno(), 4096) if ready else b""
-        seen += piece
-        if not piece:
-            why = "ended before it was ready" if ready else f"not ready after {seconds} s"
-            raise RuntimeError(f"{why}: {seen!r}\n{log.read_text(errors='replace')}")

@@ -57,7 +57,7 @@ _IMAGE = """
     find "$root/etc/apparmor.d" -maxdepth 1 -type f ! -name usr.bin.msmtp -delete
     for unit in $6; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
     cd "$work/files"
-    find . -type f -print | while read -r file; do install -D -m "$(stat -c %a "$file")" "$file" "$root/$file"; done
+    find . -type f | tar --create --files-from=- | tar --extract --same-permissions --directory="$root"
     chroot "$root" systemctl --quiet enable systemd-networkd.service outcome.service
     # Otherwise the first boot makes the linker's cache and the catalogue of the journal again.
     touch "$root/etc/.updated" "$root/var/.updated"
