@@ -14,7 +14,7 @@ from tests.support.sandbox import PROJECT
 from tests.unit_support import STRICTEST, directives
 
 TEXTFILES = "/var/lib/prometheus/node-exporter"
-RUN_PROBE = f"/usr/bin/python3 -I /probe.py {TEXTFILES}"
+RUN_PROBE = f"/usr/bin/python3 -I -S /probe.py {TEXTFILES}"
 UNITS = {"job": UNIT, "audit": AUDIT}
 WALLS = {*STRICTEST, "SystemCallFilter", "SystemCallErrorNumber", "LimitCORE", "NoNewPrivileges", "PrivateNetwork"}
 EPERM, EROFS, EAFNOSUPPORT, ENOENT, SIGSYS = 1, 30, 97, 2, 31

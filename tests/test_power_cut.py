@@ -13,7 +13,7 @@ import pytest
 from tests.package_support import package
 from tests.support import power
 from tests.support.account import SECRET
-from tests.support.crashed import File, Found
+from tests.support.crashed import File, Found, Image
 from tests.support.cuts import (
     ADMIN,
     CASES,
@@ -67,7 +67,7 @@ def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             done = list(pool.map(lambda case: runs(bench, case), CASES))
             cuts = [cut for _, found in done for cut in found]
             after = [disk for seed, cut in enumerate(cuts) for disk in disks_of_cut(bench, cut, seed)]
-            at = [disk for whole, _ in done for disk in disks_of_whole(bench.bases[whole.case.slot], whole)]
+            at = [disk for whole, _ in done for disk in disks_of_whole(bench.waiting.disks[whole.case.slot], whole)]
             see = partial(look, bench)
             yield Outcome(bench, cuts, list(pool.map(see, after)), list(pool.map(see, at)), names_in_etc(bench))
     finally:
@@ -76,7 +76,7 @@ def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def names_in_etc(bench: Bench) -> frozenset[str]:
     """What is there before, the secret apart."""
-    return look(bench, Possible("base", CASES[0], False, partial(bytes, bench.bases[0]))).found.names
+    return look(bench, Possible("base", CASES[0], False, Image(bench.waiting.disks[0]))).found.names
 
 
 def faults(seen: Sequence[Seen], names: frozenset[str]) -> list[str]:
@@ -201,7 +201,7 @@ def test_a_writer_that_is_not_careful_is_found_out(outcome: Outcome, careless: s
         stored = len(log.read()) if STORED.search(said) else 1000
         emulator.tell("sync; echo synced")
         emulator.hear("synced\n")
-    base = bench.starting.disks[case.slot].read_bytes()
+    base = bench.starting.disks[case.slot]
     whole = Whole(case, log.read(), 0, stored, 0.0)
     seen = [look(bench, disk) for disk in disks_of_whole(base, whole)]
     assert faults(seen, outcome.names)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,6 @@ from tests.support.view import SYSTEM_PATH
 
 _SECTOR = 512
 _BLOCK = 4096  # what a disk writes whole
-_EMPTY = bytes(16 * _BLOCK)
 _FLUSH, _DISCARD = 1, 4
 _ENTRY = struct.Struct("<4Q")
 
@@ -51,20 +52,49 @@ class Log:
                 position += _SECTOR + size
 
 
-def kept(base: bytes, done: Sequence[Write]) -> bytes:
+class Image(NamedTuple):
+    """A disk as it may be: what it was, and what reached it since."""
+
+    base: Path
+    writes: Sequence[Write] = ()
+
+    def put(self, path: Path) -> None:
+        """Make it a file; what is empty stays a hole, and that is most of it."""
+        with self.base.open("rb") as base, path.open("wb") as file:
+            size = os.fstat(base.fileno()).st_size
+            file.truncate(size)
+            for start, end in _pieces(base.fileno(), size):
+                while start < end:
+                    start += os.copy_file_range(base.fileno(), file.fileno(), end - start, start, start)
+            for write in self.writes:
+                os.pwrite(file.fileno(), write.data, write.offset)
+
+
+def _pieces(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where a file has data: the starts and the ends."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole
+                return
+            raise
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, end
+
+
+def kept(base: Path, done: Sequence[Write]) -> Image:
     """The disk where everything that was done is there: what a killed emulator leaves."""
-    image = bytearray(base)
-    for write in done:
-        image[write.offset : write.offset + len(write.data)] = write.data
-    return bytes(image)
+    return Image(base, done)
 
 
-def lost(base: bytes, done: Sequence[Write]) -> bytes:
+def lost(base: Path, done: Sequence[Write]) -> Image:
     """The disk where nothing is there that was not flushed."""
-    return kept(base, done[: _flushed(done)])
+    return Image(base, done[: _flushed(done)])
 
 
-def torn(base: bytes, done: Sequence[Write], seed: int) -> bytes:
+def torn(base: Path, done: Sequence[Write], seed: int) -> Image:
     """The disk where any of the blocks that were not flushed may be there, in no order."""
     flushed = _flushed(done)
     blocks = [
@@ -75,21 +105,11 @@ def torn(base: bytes, done: Sequence[Write], seed: int) -> bytes:
     # One bit of a digest for each: the same choice in every run.
     bits = hashlib.sha512(str(seed).encode()).digest()
     chosen = [block for number, block in enumerate(blocks) if bits[number // 8 % len(bits)] >> number % 8 & 1]
-    return kept(base, [*done[:flushed], *chosen])
+    return Image(base, [*done[:flushed], *chosen])
 
 
 def _flushed(done: Sequence[Write]) -> int:
     return max((index + 1 for index, write in enumerate(done) if write.flush), default=0)
-
-
-def put(image: bytes, path: Path) -> None:
-    """Make the disk a file; what is empty stays a hole, and that is most of it."""
-    with path.open("wb") as file:
-        for at in range(0, len(image), len(_EMPTY)):
-            if (piece := image[at : at + len(_EMPTY)]) != _EMPTY:
-                file.seek(at)
-                file.write(piece)
-        file.truncate(len(image))
 
 
 class File(NamedTuple):
@@ -123,25 +143,34 @@ def recovered(image: Path, secret: str, temporary: str, log: str) -> Found:
         env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
     )
     assert done.returncode in (0, 1), done.stdout
+    said = _debugfs(image, "ls -p /etc", *(f"cat {path}" for path in (secret, temporary, log)))
     names = {}
-    for line in _debugfs(image, "ls -p /etc").decode().splitlines():
+    for line in said[0].decode().splitlines():
         if line:
             _, _inode, mode, user, group, name, *_ = line.split("/")
             names[f"/etc/{name}"] = f"{mode} {user}:{group}"
 
-    def file(path: str) -> File | None:
-        return File(names[path], _debugfs(image, f"cat {path}")) if path in names else None
+    def file(path: str, content: bytes) -> File | None:
+        return File(names[path], content) if path in names else None
 
     ours = frozenset(names.keys() - {secret, temporary})
-    return Found(file(secret), file(temporary), ours, _debugfs(image, f"cat {log}"))
+    return Found(file(secret, said[1]), file(temporary, said[2]), ours, said[3])
 
 
-def _debugfs(image: Path, request: str) -> bytes:
-    return subprocess.run(
-        ["debugfs", "-R", request, image],
+def _debugfs(image: Path, *requests: str) -> list[bytes]:
+    """What it answers to each: it repeats a request before."""
+    done = subprocess.run(
+        ["debugfs", "-f", "-", image],
+        input="".join(f"{request}\n" for request in requests).encode(),
         capture_output=True,
         check=True,
         timeout=120,
-        stdin=subprocess.DEVNULL,
         env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
-    ).stdout
+    )
+    answers: list[bytes] = []
+    rest = done.stdout
+    for request in reversed(requests):
+        rest, found, answer = rest.rpartition(f"debugfs: {request}\n".encode())
+        assert found, done.stdout
+        answers.insert(0, answer)
+    return answers

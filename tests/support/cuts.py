@@ -8,14 +8,13 @@ for the password. Every run goes on from there, and ends by being killed. After 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support import crashed, power
 from tests.support.account import MSMTPRC, SECRET, account
-from tests.support.crashed import File, Found
+from tests.support.crashed import File, Found, Image
 from tests.support.peer import Peer
 
 OLD, NEW = "the old secret", "the new secret"
@@ -119,7 +118,6 @@ class Bench:
             emulator.hear("synced\n")
             self.used = (emulator.used - begun) / len(CASES)
             self.waiting = power.save(self.files, emulator, work / "first", work / "waiting", disks)
-        self.bases = [path.read_bytes() for path in self.waiting.disks]
 
     def _disk(self, case: Case) -> Path:
         path = self.work / f"disk{case.slot}"
@@ -230,31 +228,30 @@ class Possible(NamedTuple):
     label: str
     case: Case
     stored: bool
-    image: Callable[[], bytes]
+    image: Image
 
 
 def disks_of_cut(bench: Bench, cut: Cut, seed: int) -> Iterator[Possible]:
     """All that was done is there, or nothing that was not flushed, or some of that."""
-    saved = bench.starting if cut.moment.early else bench.waiting
-    base = saved.disks[cut.case.slot].read_bytes()
-    yield Possible(f"{cut}, kept", cut.case, cut.stored, cut.image.read_bytes)
-    yield Possible(f"{cut}, lost", cut.case, cut.stored, partial(crashed.lost, base, cut.done))
-    yield Possible(f"{cut}, torn", cut.case, cut.stored, partial(crashed.torn, base, cut.done, seed))
+    base = (bench.starting if cut.moment.early else bench.waiting).disks[cut.case.slot]
+    yield Possible(f"{cut}, kept", cut.case, cut.stored, Image(cut.image))
+    yield Possible(f"{cut}, lost", cut.case, cut.stored, crashed.lost(base, cut.done))
+    yield Possible(f"{cut}, torn", cut.case, cut.stored, crashed.torn(base, cut.done, seed))
 
 
-def disks_of_whole(base: bytes, whole: Whole) -> Iterator[Possible]:
+def disks_of_whole(base: Path, whole: Whole) -> Iterator[Possible]:
     """The same for a cut after each request, what was lost apart: that is what was kept at the flush before."""
     for count in range(1, len(whole.done) + 1):
         done, label, stored = whole.done[:count], f"{whole.case}: request {count}", count >= whole.stored
-        yield Possible(f"{label}, kept", whole.case, stored, partial(crashed.kept, base, done))
+        yield Possible(f"{label}, kept", whole.case, stored, crashed.kept(base, done))
         if not done[-1].flush:
-            yield Possible(f"{label}, torn", whole.case, stored, partial(crashed.torn, base, done, count))
+            yield Possible(f"{label}, torn", whole.case, stored, crashed.torn(base, done, count))
 
 
 def look(bench: Bench, disk: Possible) -> Seen:
     """What a boot makes of it."""
     path = bench.work / f"look {disk.label}"
-    crashed.put(disk.image(), path)
+    disk.image.put(path)
     try:
         return Seen(disk.label, disk.case, disk.stored, crashed.recovered(path, SECRET, TEMPORARY, LOG))
     finally:
