@@ -77,6 +77,8 @@ class Holder:
 
     def close(self) -> None:
         """End it, and wait until it has ended."""
+        if self._end.fileno() == -1:
+            return
         self._end.close()
         try:
             if not select.select([self._process], [], [], _END_SECONDS)[0]:
