@@ -28,6 +28,7 @@ SEED_OPTION = "-drive if=none,id=seed,file=/var/lib/seed.img,format=raw,readonly
 IMAGE = {
     "/etc/apt/sources.list": "",
     "/etc/dpkg/dpkg.cfg.d/test": "force-unsafe-io\n",
+    "/etc/apt/apt.conf.d/70debconf": "",
     "/etc/cloud/cloud.cfg.d/99-test.cfg": """\
 network: {config: disabled}
 cloud_init_modules: [write_files]
