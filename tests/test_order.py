@@ -30,11 +30,11 @@ def test_each_worker_begins_with_something_that_lasts() -> None:
     assert {module(order[place * 100]) for place in range(4)} == {module(item) for item in items[-4:]}
 
 
-def test_emulated_machines_are_no_more_than_a_quarter_of_the_workers() -> None:
+def test_emulated_machines_are_no_more_than_half_of_the_workers() -> None:
     items = [("test_a", number) for number in range(400)] + [(name, 0) for name in LASTING]
     order = dealt(items, 4, module)
     quarter = len(order) // 4 + 1
-    assert {place // quarter for place, item in enumerate(order) if module(item) in EMULATED} == {0}
+    assert {place // quarter for place, item in enumerate(order) if module(item) in EMULATED} == {0, 1}
 
 
 def test_a_run_of_few_tests_keeps_them_all() -> None:

@@ -29,14 +29,14 @@ LASTING: Final[dict[str, int]] = {
     "test_provisioning": 15,
     "test_first_boot_walls": 14,
 }
-# Those of them whose machines are emulated: they never wait, and several of them at once take longer than one after the
-# other, since each wants the processor's caches for itself.
+# Those of them whose machines are emulated: they never wait, and more of them at once than there are processors take
+# longer than one after the other.
 EMULATED: Final = ("test_vm_cloud", "test_power_cut", "test_vm_apparmor", "test_vm_boot")
 _Item = TypeVar("_Item")
 
 
 def dealt(items: Sequence[_Item], workers: int, module: Callable[[_Item], str]) -> list[_Item]:
-    """The same items: each worker's share begins with whole modules of LASTING, EMULATED at a quarter of them."""
+    """The same items: each worker's share begins with whole modules of LASTING, EMULATED at one half of them."""
     lasting: dict[str, list[_Item]] = {}
     rest: list[_Item] = []
     for item in items:
@@ -44,7 +44,7 @@ def dealt(items: Sequence[_Item], workers: int, module: Callable[[_Item], str]) 
         (lasting.setdefault(name, []) if name in LASTING else rest).append(item)
     loads, shares = [0] * workers, [list[_Item]() for _ in range(workers)]
     for name in sorted(lasting, key=lambda name: -LASTING[name]):
-        possible = loads[: max(1, workers // 4)] if name in EMULATED else loads
+        possible = loads[: max(1, workers // 2)] if name in EMULATED else loads
         place = loads.index(min(possible))
         loads[place] += LASTING[name]
         shares[place] += lasting[name]
