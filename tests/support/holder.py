@@ -75,10 +75,12 @@ class Holder:
             self._end.close()
             raise
 
+    @property
+    def closed(self) -> bool:
+        return self._end.fileno() == -1
+
     def close(self) -> None:
         """End it, and wait until it has ended."""
-        if self._end.fileno() == -1:
-            return
         self._end.close()
         try:
             if not select.select([self._process], [], [], _END_SECONDS)[0]:

@@ -234,6 +234,9 @@ class View:
 
     def close(self) -> None:
         """End every process of the view, then the view itself."""
+        if self._holder.closed:
+            # The number of its namespace may be another view's by now, and so may what would be killed.
+            return
         for process in self._started:
             # Not by its namespace alone: a program that was only just started has not entered it yet.
             if process.poll() is None:
