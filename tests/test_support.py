@@ -176,6 +176,17 @@ def test_a_view_that_cannot_be_made_says_why() -> None:
         Holder([("tmpfs", "/nowhere")])
 
 
+def test_a_view_that_is_closed_again_ends_nothing(tmp_path: Path) -> None:
+    """The kernel gives the number of its namespace to another, sooner or later."""
+    with Sandbox(tmp_path) as other:
+        with Sandbox(tmp_path) as gone:
+            pass
+        gone._namespace = other._namespace
+        gone.close()
+        assert other.run(["true"]).returncode == 0
+        assert Path(f"/proc/{other.pid}/ns/mnt").exists()
+
+
 def _state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
