@@ -20,7 +20,7 @@ SOME_SKIPPED = 2
 # All that apt knows is what the tree carries.
 IMAGE = {
     "/etc/apt/sources.list": "deb [trusted=yes] file:/srv/packages ./\n",
-    "/etc/apt/apt.conf.d/test": 'Acquire::Languages "none"; APT::Architectures { "amd64"; };\n',
+    "/etc/apt/apt.conf.d/test": 'Acquire::Languages "none";\n',
     # No debconf in front of each installation: it asks nothing here.
     "/etc/apt/apt.conf.d/70debconf": "",
     "/etc/dpkg/dpkg.cfg.d/test": "force-unsafe-io\n",

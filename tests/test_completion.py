@@ -277,24 +277,10 @@ ZSH_AT_ONCE = 6
 
 
 def zsh_offers(words: Iterable[str], directory: Path) -> dict[str, set[str]]:
-    """What zsh lists after TAB, on a terminal of its own: its completion works nowhere else. It is given two seconds.
-
-    By what was typed.
-    """
+    """What zsh lists after TAB, on a terminal of its own: its completion works nowhere else. By what is typed."""
 
     def listed(typed: str) -> tuple[str, set[str]]:
-        driver: list[str | Path] = [
-            "timeout",
-            "30",
-            "zsh",
-            "-f",
-            "-c",
-            ZSH_DRIVER,
-            "zsh",
-            ZSH.parent,
-            directory / "dump",
-            typed,
-        ]
+        driver = ("timeout", "30", "zsh", "-f", "-c", ZSH_DRIVER, "zsh", ZSH.parent, directory / "dump", typed)
         text = run(driver, home=directory).partition(f"msmtp-config {typed}")[2]
         return typed, set(re.findall(r"(?<![\w-])(?:--?)?[a-z][a-z0-9-]*", text))
 

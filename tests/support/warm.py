@@ -6,11 +6,9 @@ of Python and Typer, with its own imports and their order, is shown by the tests
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import fcntl
 import functools
-import json
 import os
 import select
 import selectors
@@ -23,39 +21,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from tests.support.origin import Origin
 from tests.support.view import SYSTEM_PATH
 
 _DRIVER = Path(__file__).with_name("warm_start.py")
-_READY_SECONDS = 60.0
 _PIPE_BYTES = 1 << 20
 
 
-class Warm:
+class Warm(Origin):
     """One Python that has imported the program, and `more` modules; it is not inside any sandbox, its forks are."""
 
     def __init__(self, python: str, project: Path, *more: str) -> None:
-        self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
-        with its:
-            self._process = subprocess.Popen(
-                [python, "-B", _DRIVER, str(its.fileno()), *more],
-                stdin=subprocess.DEVNULL,
-                env={**environment, "PYTHONPATH": str(project), "PYTHONHASHSEED": "0"},
-                pass_fds=[its.fileno()],
-                cwd="/",
-                start_new_session=True,
-            )
-        self._control.settimeout(_READY_SECONDS)
-        if self._control.recv(16) != b"ready":
-            raise RuntimeError(f"{_DRIVER}: did not import the program")
-        atexit.register(self.close)
-
-    def close(self) -> None:
-        self._control.close()
-        self._process.wait(10)
-
-    def fork(self, request: Mapping[str, object], descriptors: Sequence[int]) -> None:
-        socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
+        environment |= {"PYTHONPATH": str(project), "PYTHONHASHSEED": "0"}
+        super().__init__([python], _DRIVER, *more, env=environment)
 
 
 warm = functools.cache(Warm)
