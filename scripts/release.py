@@ -39,7 +39,10 @@ def _git(*arguments: str) -> str:
     argv: list[str | Path] = ["git", "-c", "safe.directory=*", "-C", PROJECT, *arguments]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, env=ENVIRONMENT)
     if done.returncode != 0:
-        raise RefusedError(f"git {arguments[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+        said = done.stderr.strip().splitlines() or ["failed"]
+        # On a file system of its own, what is wrong comes first, and a hint follows.
+        told = next((line for line in said if line.startswith("fatal:")), said[-1])
+        raise RefusedError(f"git {arguments[0]}: {told}")
     return done.stdout
 
 

@@ -24,9 +24,9 @@ PYTHON = "/usr/bin/python3"
 class Sandbox(View):
     """This machine with an /etc, /root, /run and /var/log of its own (and /tmp, with `private_tmp`).
 
-    /etc starts as the machine's, without the files that the program reads or writes. Its changes go to a real file
-    system, so that fsync, attributes and ACLs are the real thing. /root shows the machine's (a virtual environment or
-    the checkout may lie there), without what configures msmtp.
+    /etc starts as the machine's, without the files that the program reads or writes. Its changes go to where pytest has
+    its directories, with attributes and ACLs of a real file system; what fsync is good for, test_power_cut shows.
+    /root shows the machine's (a virtual environment or the checkout may lie there), without what configures msmtp.
     """
 
     _HIDDEN = (
