@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.order import EMULATED, LASTING, dealt
+from tests.support.order import EMULATED, LASTING, WAITING, dealt
 from tests.support.sandbox import PROJECT
 
 LONG = list(LASTING)
@@ -35,6 +35,14 @@ def test_emulated_machines_are_no_more_than_half_of_the_workers() -> None:
     order = dealt(items, 4, module)
     quarter = len(order) // 4 + 1
     assert {place // quarter for place, item in enumerate(order) if module(item) in EMULATED} == {0, 1}
+
+
+def test_what_waits_leaves_the_time_to_the_emulated_machines() -> None:
+    items = [("test_a", number) for number in range(400)] + [(name, 0) for name in LASTING]
+    order = dealt(items, 4, module)
+    quarter = len(order) // 4 + 1
+    assert {place // quarter for place, item in enumerate(order) if module(item) in WAITING} == {2, 3}
+    assert len(dealt(items, 1, module)) == len(items)
 
 
 def test_a_run_of_few_tests_keeps_them_all() -> None:
