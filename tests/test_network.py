@@ -19,7 +19,7 @@ from tests.support.pki import Pki
 
 pytestmark = pytest.mark.timeout(20)  # for a deadline that does not hold
 SAID = {b"EHLO localhost", b"STARTTLS", b"QUIT"}
-SHORT = 0.4  # seconds: of a wait that is meant to end at its deadline
+SHORT = 1.2  # seconds: of a wait that is meant to end at its deadline
 LONG = 10.0  # of one that is not
 
 Script = Callable[[socket.socket, threading.Event], object]
