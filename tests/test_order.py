@@ -30,17 +30,11 @@ def test_each_worker_begins_with_something_that_lasts() -> None:
     assert {module(order[place * 100]) for place in range(4)} == {module(item) for item in items[-4:]}
 
 
-def test_emulated_machines_are_no_more_than_half_of_the_workers() -> None:
+def test_what_waits_leaves_the_time_of_its_half_to_the_emulated_machines() -> None:
     items = [("test_a", number) for number in range(400 - len(LASTING))] + [(name, 0) for name in LASTING]
     order = dealt(items, 4, module)
-    assert {place // 100 for place, item in enumerate(order) if module(item) in EMULATED} == {0, 1}
-
-
-def test_what_waits_leaves_the_time_to_the_emulated_machines() -> None:
-    items = [("test_a", number) for number in range(400 - len(LASTING))] + [(name, 0) for name in LASTING]
-    order = dealt(items, 4, module)
-    assert {place // 100 for place, item in enumerate(order) if module(item) in WAITING} == {2, 3}
-    assert len(dealt(items, 1, module)) == len(items)
+    for names, half in ((EMULATED, {0, 1}), (WAITING, {2, 3})):
+        assert {place // 100 for place, item in enumerate(order) if module(item) in names} == half
 
 
 def test_a_run_of_few_tests_keeps_them_all() -> None:
@@ -50,3 +44,4 @@ def test_a_run_of_few_tests_keeps_them_all() -> None:
 
 def test_what_lasts_is_there() -> None:
     assert {name for name in LASTING if not (PROJECT / f"tests/{name}.py").is_file()} == set()
+    assert {*EMULATED, *WAITING} <= {*LASTING}

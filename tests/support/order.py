@@ -43,9 +43,9 @@ _Item = TypeVar("_Item")
 
 
 def dealt(items: Sequence[_Item], workers: int, module: Callable[[_Item], str]) -> list[_Item]:
-    """The same items: each worker's share begins with whole modules of LASTING, EMULATED at one half of them.
+    """The same items: each worker's share begins with whole modules of LASTING.
 
-    WAITING at the other.
+    EMULATED are dealt to one half of the workers, WAITING to the other.
     """
     lasting: dict[str, list[_Item]] = {}
     rest: list[_Item] = []
