@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from tests.package_support import SUITES, installed_layer, package
+from tests.support import shared
 from tests.support.guards import ProgramGuard, Traces, differences, traces
 from tests.support.order import dealt
 from tests.support.peer import MECHANISMS, Peer
@@ -42,6 +43,13 @@ _traces = pytest.StashKey[Traces]()
 
 
 # --- the session
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers start later, and share what the first process made."""
+    if not hasattr(config, "workerinput"):
+        shared.begin()
+        config.add_cleanup(shared.end)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

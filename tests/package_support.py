@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.sandbox import PROJECT
+from tests.support.shared import once
 from tests.support.trees import tree
 from tests.support.view import SYSTEM_PATH
 
@@ -60,21 +59,20 @@ def build(directory: Path) -> Path:
 
 @functools.cache
 def package() -> Path:
-    """The package under test: scripts/test has built it, or it is built once for this process."""
+    """The package under test: scripts/test has built it, or it is built once for this run."""
     given = os.environ.get("MSMTP_AGENT_DEB")
     if given:
         return Path(given)
-    directory = tempfile.mkdtemp(prefix="msmtp-agent-deb-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return build(Path(directory))
+    (built,) = once("package", build).glob("*.deb")
+    return built
 
 
 # The package goes into a layer of its own, once, and every machine of the run is laid over it.
 _INSTALL = """
-    tree=$1 work=$2 package=$3
-    root=$work/root
-    mkdir "$work/layer" "$work/overlay" "$root"
-    mount -t overlay overlay -o "lowerdir=$tree,upperdir=$work/layer,workdir=$work/overlay" "$root"
+    tree=$1 layer=$2 package=$3
+    work=$layer.work root=$layer.root
+    mkdir "$layer" "$work" "$root"
+    mount -t overlay overlay -o "lowerdir=$tree,upperdir=$layer,workdir=$work" "$root"
     cp "$package" "$root/package.deb"
     mount --bind /dev/null "$root/dev/null"
     chroot "$root" dpkg --force-unsafe-io --install /package.deb >&2
@@ -85,11 +83,12 @@ _INSTALL = """
 @functools.cache
 def installed_layer(name: str) -> Path:
     """What the package under test adds to a tree, as a directory to be laid over it; never written to."""
-    work = Path(tempfile.mkdtemp(prefix="msmtp-agent-layer-"))
-    atexit.register(shutil.rmtree, work, ignore_errors=True)
-    work.chmod(0o755)
+    return once(f"installed-{name}", lambda layer: _install(name, layer))
+
+
+def _install(name: str, layer: Path) -> None:
     done = subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _INSTALL, "sh", tree(name), work, package()],
+        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _INSTALL, "sh", tree(name), layer, package()],
         capture_output=True,
         text=True,
         check=False,
@@ -98,7 +97,6 @@ def installed_layer(name: str) -> Path:
         env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
     )
     assert done.returncode == 0, done.stderr
-    return work / "layer"
 
 
 _OUTCOME = """\

@@ -11,7 +11,8 @@ import pytest
 
 from msmtp_agent import __version__
 from tests.package_support import SUITES
-from tests.support.building import Built, build_twice, once
+from tests.support.building import Built, build_twice
+from tests.support.shared import once
 from tests.support.trees import Machine
 
 pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -26,14 +27,6 @@ _LINTIAN = {
 _VARIED = "environment build_path aslr num_cpus time user_group fileordering domain_host home locales exec_path"
 
 
-def made(suite: str, tmp_path_factory: pytest.TempPathFactory, worker: str) -> Built:
-    """What the suite builds, once for the whole run."""
-    base = tmp_path_factory.getbasetemp()
-    directory = (base if worker == "master" else base.parent) / f"built-{suite}"
-    work = tmp_path_factory.mktemp(f"building-{suite}")
-    return Built(once(directory, lambda new: build_twice(suite, work, new)))
-
-
 @pytest.fixture(params=SUITES)
 def suite(request: pytest.FixtureRequest) -> str:
     """Where it is built."""
@@ -41,9 +34,9 @@ def suite(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def built(suite: str, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
-    """The packages that this suite builds from the checkout."""
-    return made(suite, tmp_path_factory, worker_id)
+def built(suite: str, tmp_path: Path) -> Built:
+    """The packages that this suite builds from the checkout, once for the whole run."""
+    return Built(once(f"built-{suite}", lambda into: build_twice(suite, tmp_path, into)))
 
 
 def test_two_builds_give_the_same_bytes(built: Built) -> None:

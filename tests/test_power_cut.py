@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.package_support import package
+from tests.package_support import installed_layer
 from tests.support import power
 from tests.support.account import SECRET
 from tests.support.crashed import File, Found, Image
@@ -122,8 +122,7 @@ def kinds(seen: Sequence[Seen]) -> list[Found]:
 
 def test_the_next_run_succeeds_after_any_cut(outcome: Outcome, tmp_path: Path) -> None:
     bench = outcome.bench
-    with Machine(bench.suite, tmp_path, share=[package()], network=bench.peer.netns) as machine:
-        machine.run(["dpkg", "--install", package()], check=True)
+    with Machine(bench.suite, tmp_path, over=installed_layer(bench.suite), network=bench.peer.netns) as machine:
         for name, text in bench.host_files("127.0.0.1").items():
             machine.write(name, text)
         for found in kinds([*outcome.after_cuts, *outcome.at_requests]):

@@ -6,9 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from tests.support.sandbox import PROJECT
@@ -108,19 +106,6 @@ def build_twice(suite: str, work: Path, into: Path) -> None:
         shutil.copytree(machine.path("/build/stored/control"), into / "first")
         shutil.copytree(machine.path("/build/stored/experiment-1"), into / "second")
         shutil.copyfile(machine.path("/build/log"), into / "log")
-
-
-def once(directory: Path, make: Callable[[Path], None]) -> Path:
-    """Made by the first of this run's processes that asks; the others wait for it, and fail with it."""
-    failed = directory.with_name(f"{directory.name}.failed")
-    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
-        flock(lock, LOCK_EX)
-        assert not failed.exists(), "it failed before: see the first of the tests that need it"
-        if not directory.exists():
-            failed.touch()
-            make(directory)
-            failed.unlink()
-    return directory
 
 
 def older(deb: Path, directory: Path) -> Path:

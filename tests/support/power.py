@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from tests.package_support import package
+from tests.package_support import installed_layer
 from tests.support.trees import tree
 from tests.support.view import SYSTEM_PATH
 
@@ -33,15 +33,10 @@ _DEADLINE = 300.0  # seconds, for whatever the guest is asked for
 
 # A tree with the package is the root file system, never written to; its /etc is what the disks under test begin with.
 _IMAGE = """
-    tree=$1 work=$2 package=$3
+    layers=$1 work=$2
     root=$work/root
     mkdir "$work/upper" "$work/overlay" "$root"
-    mount -t overlay overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" "$root"
-    mount --bind /dev/null "$root/dev/null"
-    cp "$package" "$root/package.deb"
-    chroot "$root" dpkg --force-unsafe-io --install /package.deb >&2
-    umount "$root/dev/null"
-    rm "$root/package.deb"
+    mount -t overlay overlay -o "lowerdir=$layers,upperdir=$work/upper,workdir=$work/overlay" "$root"
     install -m 755 "$work/init" "$work/job" "$root/"
     mkdir "$root/disk" "$work/host"
     cp -a "$root/etc" "$work/host/"
@@ -130,7 +125,8 @@ def make_files(suite: str, directory: Path, network: Path) -> Files:
     (directory / "init").write_text(_INIT)
     (directory / "job").write_text(_JOB)
     files = Files(directory, tree(f"{suite}-vm"), network)
-    _run("unshare", "--mount", "--propagation", "private", "sh", "-euc", _IMAGE, "sh", files.tree, directory, package())
+    layers = f"{installed_layer(f'{suite}-vm')}:{files.tree}"
+    _run("unshare", "--mount", "--propagation", "private", "sh", "-euc", _IMAGE, "sh", layers, directory)
     return files
 
 
