@@ -10,7 +10,7 @@ import pytest
 
 from msmtp_agent import __version__
 from msmtp_agent.errors import ExitCode
-from tests.package_support import ALIASES, MSMTPRC, SUITES, TIMER, UNIT, package
+from tests.package_support import ALIASES, MSMTPRC, SUITES, TIMER, UNIT, installed_layer, package
 from tests.support.building import older
 from tests.support.installing import LINK, SECRET, TIMER_LINK, Snapshot, apt, changed, configure, snapshot
 from tests.support.trees import Machine
@@ -30,9 +30,23 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def machine(request: pytest.FixtureRequest, tmp_path: Path, old: Path) -> Iterator[Machine]:
     """A configured machine of each distribution, without the package."""
     with Machine(request.param, tmp_path, share=[package(), old]) as view:
-        view.write("/etc/msmtprc", MSMTPRC.format(port=587, trust="/etc/ssl/certs/ca-certificates.crt"))
-        view.write("/etc/aliases", ALIASES, mode=0o644)
+        mail(view)
         yield view
+
+
+@pytest.fixture(params=SUITES)
+def installed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    """A configured machine of each distribution, with the package."""
+    with Machine(request.param, tmp_path, over=installed_layer(request.param)) as view:
+        mail(view)
+        configure(view)
+        yield view
+
+
+def mail(view: Machine) -> None:
+    """What a host's mail is configured by."""
+    view.write("/etc/msmtprc", MSMTPRC.format(port=587, trust="/etc/ssl/certs/ca-certificates.crt"))
+    view.write("/etc/aliases", ALIASES, mode=0o644)
 
 
 def units(machine: Machine) -> Snapshot:
@@ -119,32 +133,28 @@ PURGES = {
 
 
 @pytest.mark.parametrize("steps", PURGES.values(), ids=PURGES.keys())
-def test_msmtp_and_us_go_in_any_order(machine: Machine, steps: list[tuple[str, ...]]) -> None:
-    apt(machine, "install", package())
-    configure(machine)
-    ours = snapshot(machine)
+def test_msmtp_and_us_go_in_any_order(installed: Machine, steps: list[tuple[str, ...]]) -> None:
+    ours = snapshot(installed)
     for step in steps:
-        apt(machine, *step)
-    gone = {name for name in changed(ours, snapshot(machine)) if "msmtp" in name}
+        apt(installed, *step)
+    gone = {name for name in changed(ours, snapshot(installed)) if "msmtp" in name}
     assert {SECRET, "/etc/msmtprc", LINK, TIMER_LINK} <= gone
-    left = [line for line in machine.run(["dpkg-query", "-W"]).stdout.splitlines() if line.startswith("msmtp")]
+    left = [line for line in installed.run(["dpkg-query", "-W"]).stdout.splitlines() if line.startswith("msmtp")]
     assert left == []
     ours_by_name = [word for name in ("*msmtp-config*", "*msmtp_agent*") for word in ("-o", "-path", name)]
     places = ["/etc", "/usr", "/run", "/var/lib", "/var/log"]
-    assert machine.run(["find", *places, *ours_by_name[1:]], check=True).stdout == ""
+    assert installed.run(["find", *places, *ours_by_name[1:]], check=True).stdout == ""
 
 
-def test_msmtp_is_taken_by_force_and_we_still_go(machine: Machine) -> None:
+def test_msmtp_is_taken_by_force_and_we_still_go(installed: Machine) -> None:
     """Nothing in our scripts needs msmtp, or Python's part of us."""
-    apt(machine, "install", package())
-    configure(machine)
-    machine.run(["dpkg", "--purge", "--force-depends", "msmtp-mta", "msmtp"], check=True)
-    done = machine.run(["msmtp-config", "--offline", "--password-stdin"], stdin=b"other")
+    installed.run(["dpkg", "--purge", "--force-depends", "msmtp-mta", "msmtp"], check=True)
+    done = installed.run(["msmtp-config", "--offline", "--password-stdin"], stdin=b"other")
     assert done.returncode == ExitCode.UNAVAILABLE
     assert "apt install msmtp msmtp-mta" in done.stderr
-    assert machine.read(SECRET) == b"canary\n"
-    machine.run(["dpkg", "--purge", "msmtp-agent"], check=True)
-    assert not machine.exists(SECRET)
+    assert installed.read(SECRET) == b"canary\n"
+    installed.run(["dpkg", "--purge", "msmtp-agent"], check=True)
+    assert not installed.exists(SECRET)
 
 
 def test_without_msmtp_mta(machine: Machine) -> None:
