@@ -35,8 +35,9 @@ TYPER_PYTHONS = {
     "typer-0.15": "MSMTP_AGENT_PYTHON_TYPER_0_15",
     "typer-newest": "MSMTP_AGENT_PYTHON_TYPER_NEWEST",
 }
-# The same examples in every run: a red run is this change's. `--hypothesis-profile=default` goes exploring.
-settings.register_profile("fixed", derandomize=True)
+# The same examples in every run, however long each takes: a red run is this change's. `--hypothesis-profile=default`
+# goes exploring.
+settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 _guard = ProgramGuard()
 _traces = pytest.StashKey[Traces]()

@@ -5,7 +5,6 @@ The verdicts on patterns are those of the kernel, asked through securityfs with 
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from msmtp_agent.survey.apparmor import gather
 from msmtp_agent.survey.commands import read
 from msmtp_agent.survey.globs import Globs, TooMuchError, as_bytes
 from msmtp_agent.survey.profile import Policy
+from tests.support.pace import within
 from tests.support.roots import Root
 
 PATH = "/etc/apparmor.d/test"
@@ -88,10 +88,8 @@ def test_any_pattern_gives_an_answer(pattern: str, path: str) -> None:
 def test_no_pattern_takes_long(pattern: str) -> None:
     values = {chr(65 + number): [("@{" + chr(66 + number) + "}") * 9] for number in range(8)} | {"I": ["**a"]}
     globs = Globs(values)
-    started = time.process_time()
-    with pytest.raises(TooMuchError):
+    with within(2), pytest.raises(TooMuchError):
         all(globs.match(pattern, "/" + "a" * 490) in (True, False) for _ in range(1000))
-    assert time.process_time() - started < 2
 
 
 # --- statements
@@ -208,10 +206,8 @@ def test_what_is_not_judged_is_said_in_time(tmp_path: Path, rules: str) -> None:
     root.write("/etc/apparmor.d/a", "profile p {\ninclude <a>\ninclude <a0>\n}\n")
     for number in range(300):
         root.write(f"/etc/apparmor.d/many/{number}", "/y r,\n")
-    started = time.process_time()
-    with pytest.raises(InputOutputError):
+    with within(2), pytest.raises(InputOutputError):
         allowed(tmp_path, rules, "/" + "abc" * 150)
-    assert time.process_time() - started < 2
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import contextlib
 import gzip
 import lzma
 import os
@@ -22,6 +21,7 @@ from msmtp_agent.model import Severity, Verdict
 from msmtp_agent.msmtprc import parse
 from msmtp_agent.survey import configuration, history
 from msmtp_agent.survey.logtime import Clock
+from tests.support.pace import within
 from tests.support.roots import DAY, LOG, SECRET, USER, Root, failed, sent
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -289,13 +289,6 @@ def test_the_report_carries_the_last_success_and_whether_the_secret_is_proven(ro
 
 
 # --- bounds
-
-
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    begin = time.process_time()
-    yield
-    assert time.process_time() - begin < seconds
 
 
 def of(root: Root) -> History:

@@ -8,7 +8,6 @@ import os
 import resource
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from msmtp_agent.beneath import Beneath
 from msmtp_agent.errors import InputOutputError
 from msmtp_agent.host import Host
 from msmtp_agent.model import FileKind
+from tests.support.pace import within
 
 _OPENAT2, _RESOLVE_IN_ROOT = 437, 0x10  # the same number on every architecture (asm/unistd.h, linux/openat2.h)
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -249,14 +249,12 @@ def deep(image: Path) -> Iterator[str]:
 
 def test_a_deep_path_costs_no_more_than_itself(image: Path, deep: str) -> None:
     (image / "etc/link").symlink_to(f"{deep}/file")
-    begun = time.process_time()
-    with few_descriptors(120), Host(str(image)) as host:
+    with within(2), few_descriptors(120), Host(str(image)) as host:
         with suppress(InputOutputError):
             assert host.inspect("/etc/link", follow=True).kind is FileKind.MISSING
         # Whatever came of it: the files that it has nothing to do with can still be read.
         assert host.read("/etc/file", 10)[1] == b"inside"
         assert host.read("/etc/deep/er/file", 10)[1] == b"deep"
-    assert time.process_time() - begun < 2
 
 
 def test_a_directory_that_became_a_link_leads_nowhere_else(image: Path) -> None:
@@ -271,7 +269,6 @@ def test_a_directory_that_became_a_link_leads_nowhere_else(image: Path) -> None:
 def test_nothing_but_a_regular_file_is_opened_for_reading(image: Path) -> None:
     os.mkfifo(image / "etc/fifo")
     (image / "etc/link").symlink_to("fifo")
-    begun = time.monotonic()
     with Host(str(image)) as host:
         for path in ("/etc/fifo", "/etc/link", "/etc", "/etc/fifo/x"):
             facts, content = host.read(path, 10, follow=True)
@@ -280,7 +277,6 @@ def test_nothing_but_a_regular_file_is_opened_for_reading(image: Path) -> None:
             assert host.acl(path) == ()
             assert not host.immutable(path)
             assert not stat.S_ISREG(facts.mode)
-    assert time.monotonic() - begun < 1
 
 
 @pytest.mark.root

