@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support import crashed, power
+from tests.support import crashed, power, power_disks
 from tests.support.account import MSMTPRC, SECRET, account
 from tests.support.crashed import File, Found, Image
 from tests.support.peer import Peer
@@ -105,7 +105,7 @@ class Bench:
 
     def __init__(self, suite: str, work: Path, peer: Peer) -> None:
         self.suite, self.work, self.peer = suite, work, peer
-        self.files = power.make_files(suite, work, peer.netns)
+        self.files = power_disks.make_files(suite, work, peer.netns)
         disks = [self._disk(case) for case in CASES]
         with power.boot(self.files, work / "first", disks) as emulator:
             self.starting = power.save(self.files, emulator, work / "first", work / "starting", disks)
@@ -122,7 +122,7 @@ class Bench:
     def _disk(self, case: Case) -> Path:
         path = self.work / f"disk{case.slot}"
         files = {**self.host_files(power.HOST), **({SECRET: f"{OLD}\n"} if case.present else {})}
-        power.make_disk(path, self.files.host, files, features=FEATURES[self.suite])
+        power_disks.make_disk(path, self.files.host, files, features=FEATURES[self.suite])
         return path
 
     def host_files(self, server: str) -> dict[str, str]:
@@ -145,9 +145,9 @@ class Bench:
         """A machine in which this one job goes on, or starts; its disk, and the log of that."""
         run = self.work / f"{case.slot} {name}".replace(" ", "-")
         run.mkdir()
-        power.copy(saved.disks, run)
+        power_disks.copy(saved.disks, run)
         disks = [
-            power.Disk(run / base.name, run / "requests" if number == case.slot else None)
+            power_disks.Disk(run / base.name, run / "requests" if number == case.slot else None)
             for number, base in enumerate(saved.disks)
         ]
         emulator = saved.resume(run, disks)
@@ -162,10 +162,10 @@ class Bench:
         with emulator:
             begun = emulator.used
             emulator.hear("probe ")
-            probed = len(log.read())
+            probed = log.count()
             emulator.hear("store ")
             emulator.hear("\n")
-            stored = len(log.read())
+            stored = log.count()
             emulator.hear("ended ")
             said = emulator.hear("\n")
             used = emulator.used - begun
@@ -187,8 +187,8 @@ class Bench:
                 return emulator.used - begun >= moment.used
             if moment.requests:
                 if "probe " not in emulator.heard:
-                    probed = len(log.read())
-                return len(log.read()) >= probed + moment.requests
+                    probed = log.count()
+                return log.count() >= probed + moment.requests
             return STORED.search(emulator.heard) is not None
 
         with emulator:
