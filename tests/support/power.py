@@ -24,6 +24,7 @@ from tests.support.view import SYSTEM_PATH
 
 HOST = "10.0.2.2"  # where the guest finds the loopback of the network namespace that it is started in
 MAIL = "mail.example.test"
+_MACHINE = "q35,accel=tcg,sata=off,smbus=off,i8042=off,memory-backend=ram"
 _MEMORY = 384 << 20
 # What a boot can do without: waiting, self-tests of ciphers, and security modules.
 _QUICK = (
@@ -64,14 +65,7 @@ class Emulator:
         self.heard = ""
         (kernel,) = (files.tree / "boot").glob("vmlinuz-*")
         options = [
-            *(
-                "-M",
-                "q35,accel=tcg,sata=off,smbus=off,i8042=off,memory-backend=ram",
-                "-cpu",
-                "qemu64,-svm",
-                "-smp",
-                "1",
-            ),
+            *("-M", _MACHINE, "-cpu", "qemu64,-svm", "-smp", "1"),
             *("-m", f"{_MEMORY >> 20}M", "-object", f"memory-backend-file,id=ram,size={_MEMORY},{memory}"),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-serial", f"file:{work}/console", "-serial", f"unix:{work}/line,server=on,wait=off"),

@@ -167,10 +167,10 @@ class Disk(NamedTuple):
         return ["-blockdev", f"node-name={name},driver=blklogwrites,{','.join(parts)}"]
 
 
-def copy(disks: Sequence[Path], directory: Path) -> tuple[Path, ...]:
-    """Copies of disks, in a directory."""
-    _run("cp", "--sparse=always", *disks, directory)
-    return tuple(directory / disk.name for disk in disks)
+def copy(files: Sequence[Path], directory: Path) -> tuple[Path, ...]:
+    """Copies of disks, or of a memory, in a directory; what is empty is a hole."""
+    _run("cp", "--sparse=always", *files, directory)
+    return tuple(directory / file.name for file in files)
 
 
 def _run(*argv: str | Path) -> None:
