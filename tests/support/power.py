@@ -26,9 +26,9 @@ HOST = "10.0.2.2"  # where the guest finds the loopback of the network namespace
 MAIL = "mail.example.test"
 _MACHINE = "q35,accel=tcg,sata=off,smbus=off,i8042=off,memory-backend=ram"
 _MEMORY = 384 << 20
-# What a boot can do without: waiting, self-tests of ciphers, and security modules.
+# What a boot can do without: waiting, self-tests (of ciphers, and of the timer, see vm.py), and security modules.
 _QUICK = (
-    "mitigations=off nokaslr tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1"
+    "no_timer_check mitigations=off nokaslr tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1"
     " lsm=yama 8250.nr_uarts=2 cgroup_disable=memory"
 )
 _KERNEL = f"ro init=/init console=ttyS0 panic=-1 quiet {_QUICK}"
