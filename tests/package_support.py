@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.outside import run
 from tests.support.sandbox import PROJECT
 from tests.support.shared import once
 from tests.support.trees import tree
@@ -87,16 +88,8 @@ def installed_layer(name: str) -> Path:
 
 
 def _install(name: str, layer: Path) -> None:
-    done = subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _INSTALL, "sh", tree(name), layer, package()],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
-    )
-    assert done.returncode == 0, done.stderr
+    enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _INSTALL, "sh"]
+    run(*enter, tree(name), layer, package())
 
 
 _OUTCOME = """\

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
+from tests.support.outside import run
 from tests.support.ready import wait_for_line
 from tests.support.view import SYSTEM_PATH
 
@@ -51,7 +52,7 @@ def sha256(file: Path) -> str:
 
 def sign(directory: Path) -> str:
     """Make the directory an apt archive of the packages in it (suite `./`), and give back the armoured key."""
-    _write(directory / "Packages", _run(["dpkg-scanpackages", "."], directory))
+    _write(directory / "Packages", run("dpkg-scanpackages", ".", cwd=directory))
     index = directory / "Packages"
     release = f"Suite: ./\nDate: {formatdate(usegmt=True)}\nSHA256:\n {sha256(index)} {index.stat().st_size} Packages\n"
     _write(directory / "Release", release)
@@ -59,28 +60,13 @@ def sign(directory: Path) -> str:
     home.mkdir(mode=0o700)
     gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback"]
     try:
-        _run([*gpg, "--quick-generate-key", "archive@example.test", "rsa3072", "sign", "1d"], directory)
-        _run([*gpg, "--output", "InRelease", "--clearsign", "Release"], directory)
-        return _run([*gpg, "--armor", "--export"], directory)
+        run(*gpg, "--quick-generate-key", "archive@example.test", "rsa3072", "sign", "1d", cwd=directory)
+        run(*gpg, "--output", "InRelease", "--clearsign", "Release", cwd=directory)
+        return run(*gpg, "--armor", "--export", cwd=directory)
     finally:
-        _run(["gpgconf", "--homedir", str(home), "--kill", "gpg-agent"], directory)
+        run("gpgconf", "--homedir", home, "--kill", "gpg-agent", cwd=directory)
         shutil.rmtree(home, ignore_errors=True)
 
 
 def _write(file: Path, text: str) -> None:
     file.write_text(text)
-
-
-def _run(argv: Sequence[str], directory: Path) -> str:
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
-        cwd=directory,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

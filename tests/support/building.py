@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.outside import run
 from tests.support.sandbox import PROJECT
 from tests.support.trees import Machine
 from tests.support.view import SYSTEM_PATH
@@ -111,7 +112,7 @@ def build_twice(suite: str, work: Path, into: Path) -> None:
 def older(deb: Path, directory: Path) -> Path:
     """An earlier release: a lower version, and units that say less."""
     raw = directory / "older"
-    _run("dpkg-deb", "--raw-extract", deb, raw)
+    run("dpkg-deb", "--raw-extract", deb, raw)
     control = raw / "DEBIAN/control"
     control.write_text(re.sub(r"^Version: .*$", "Version: 0.0.1", control.read_text(), flags=re.MULTILINE))
     # Debian 12 still builds them into /lib.
@@ -119,23 +120,8 @@ def older(deb: Path, directory: Path) -> Path:
     for unit in units.iterdir():
         unit.write_text(re.sub(r"^#.*\n", "", unit.read_text(), flags=re.MULTILINE))
     sums = [line.split("  ", 1)[1] for line in (raw / "DEBIAN/md5sums").read_text().splitlines()]
-    (raw / "DEBIAN/md5sums").write_text(_run("md5sum", *sums, cwd=raw))
+    (raw / "DEBIAN/md5sums").write_text(run("md5sum", *sums, cwd=raw))
     old = directory / "msmtp-agent_0.0.1_all.deb"
-    _run("dpkg-deb", "-Zgzip", "-z1", "--build", "--root-owner-group", raw, old)
+    run("dpkg-deb", "-Zgzip", "-z1", "--build", "--root-owner-group", raw, old)
     shutil.rmtree(raw)
     return old
-
-
-def _run(*argv: str | Path, cwd: Path = PROJECT) -> str:
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
-        cwd=cwd,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support import crashed, power, power_disks
+from tests.support import crashed, power, power_disks, vm
 from tests.support.account import MSMTPRC, SECRET, account
 from tests.support.crashed import File, Found, Image
 from tests.support.peer import Peer
@@ -121,17 +121,17 @@ class Bench:
 
     def _disk(self, case: Case) -> Path:
         path = self.work / f"disk{case.slot}"
-        files = {**self.host_files(power.HOST), **({SECRET: f"{OLD}\n"} if case.present else {})}
+        files = {**self.host_files(vm.HOST), **({SECRET: f"{OLD}\n"} if case.present else {})}
         power_disks.make_disk(path, self.files.host, files, features=FEATURES[self.suite])
         return path
 
     def host_files(self, server: str) -> dict[str, str]:
         """What the job finds, where the mail server has this address."""
-        settings = {"host": power.MAIL, "user": USER, "from": USER}
+        settings = {"host": vm.MAIL, "user": USER, "from": USER}
         return {
             MSMTPRC: account(self.peer.ports["starttls"], Path("/etc/test-ca.pem"), **settings),
             "/etc/aliases": f"root: {ADMIN}\n",
-            "/etc/hosts": f"127.0.0.1 localhost\n{server} {power.MAIL}\n",
+            "/etc/hosts": f"127.0.0.1 localhost\n{server} {vm.MAIL}\n",
             "/etc/test-ca.pem": self.peer.ca_file.read_text(),
         }
 

@@ -21,17 +21,12 @@ from typing import Any, NamedTuple, Self
 from tests.support.power_disks import Disk, Files, copy
 from tests.support.trees import tree
 from tests.support.view import SYSTEM_PATH
+from tests.support.vm import QUICK
 
-HOST = "10.0.2.2"  # where the guest finds the loopback of the network namespace that it is started in
-MAIL = "mail.example.test"
 _MACHINE = "q35,accel=tcg,sata=off,smbus=off,i8042=off,memory-backend=ram"
 _MEMORY = 384 << 20
-# What a boot can do without: waiting, self-tests (of ciphers, and of the timer, see vm.py), and security modules.
-_QUICK = (
-    "no_timer_check mitigations=off nokaslr tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1"
-    " lsm=yama 8250.nr_uarts=2 cgroup_disable=memory"
-)
-_KERNEL = f"ro init=/init console=ttyS0 panic=-1 quiet {_QUICK}"
+# No security modules; the console, and the line on which the guest is told what to run.
+_KERNEL = f"ro init=/init console=ttyS0 panic=-1 quiet {QUICK} lsm=yama 8250.nr_uarts=2"
 _DEADLINE = 300.0  # seconds, for whatever the guest is asked for
 
 _RUN = """

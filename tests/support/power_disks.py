@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.package_support import installed_layer
+from tests.support.outside import run
 from tests.support.trees import tree
-from tests.support.view import SYSTEM_PATH
 
 _MEGABYTE = 1 << 20
 _LOG = 64 * _MEGABYTE
@@ -127,7 +126,8 @@ def make_files(suite: str, directory: Path, network: Path) -> Files:
         (directory / name).write_text(text)
     files = Files(directory, tree(f"{suite}-vm"), network)
     layers = f"{installed_layer(f'{suite}-vm')}:{files.tree}"
-    _run("unshare", "--mount", "--propagation", "private", "sh", "-euc", _IMAGE, "sh", layers, directory, _PACK)
+    enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _IMAGE, "sh"]
+    run(*enter, layers, directory, _PACK, timeout=300)
     return files
 
 
@@ -145,7 +145,7 @@ def make_disk(path: Path, host: Path, files: Mapping[str, str], *, features: str
         image.truncate(16 * _MEGABYTE)
     # A small file system would get blocks of 1 kB: not what a host has. One that is not new has no tables to be zeroed.
     old = "lazy_itable_init=0,lazy_journal_init=0"
-    _run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-O", features, "-E", old, "-d", source, path)
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-O", features, "-E", old, "-d", source, path)
     shutil.rmtree(source)
 
 
@@ -169,18 +169,5 @@ class Disk(NamedTuple):
 
 def copy(files: Sequence[Path], directory: Path) -> tuple[Path, ...]:
     """Copies of disks, or of a memory, in a directory; what is empty is a hole."""
-    _run("cp", "--sparse=always", *files, directory)
+    run("cp", "--sparse=always", *files, directory)
     return tuple(directory / file.name for file in files)
-
-
-def _run(*argv: str | Path) -> None:
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        stdin=subprocess.DEVNULL,
-        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
-    )
-    assert done.returncode == 0, f"{argv[0]}: {done.stderr}"

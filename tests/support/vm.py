@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.package_support import installed_layer
+from tests.support.outside import run
 from tests.support.trees import tree
 from tests.support.view import SYSTEM_PATH
 
@@ -37,13 +38,15 @@ _CPU = "max,la57=off,svm=off,aes=off,pclmulqdq=off,vaes=off,vpclmulqdq=off,sha-n
 _DISK = "nvme,drive=disk,serial=system"
 _SIGNATURE = 0x6D736D74
 _ROOT = f"root=PARTUUID={_SIGNATURE:08x}-01 rw console=ttyS0 panic=-1 quiet"
-# No self-tests of ciphers, no waiting for quiet moments, no module for systemd to load a program into, and no counting
-# of each unit's memory (nothing of ours has a limit of it). Nor is the timer tested: on a busy host it may fail to tick
-# in the kernel's one moment for that, and a boot ends in "IO-APIC + timer doesn't work".
-_QUICK = (
+# What a boot can do without: self-tests of ciphers, waiting for quiet moments, and counting each unit's memory (nothing
+# of ours has a limit of it). Nor is the timer tested: on a busy host it may fail to tick in the kernel's one moment for
+# that, and a boot ends in "IO-APIC + timer doesn't work".
+QUICK = (
     "no_timer_check mitigations=off nokaslr tsc=reliable random.trust_cpu=on cryptomgr.notests rcupdate.rcu_expedited=1"
-    " lsm=landlock,lockdown,yama,apparmor 8250.nr_uarts=1 cgroup_disable=memory"
+    " cgroup_disable=memory"
 )
+# No module for systemd to load a program into, and one serial line.
+_KERNEL = f"{QUICK} lsm=landlock,lockdown,yama,apparmor 8250.nr_uarts=1"
 # In sectors. One partition, because that is what the kernel alone can find by its name, whatever other disks there are.
 _START, _SIZE = 2048, 3_000_000
 
@@ -150,7 +153,7 @@ class Guest:
             *("-accel", _EMULATION, "-M", _MACHINE, "-cpu", _CPU, "-smp", "1", "-m", "768"),
             *("-nodefaults", "-no-user-config"),
             *("-display", "none", "-no-reboot", "-serial", f"file:{self._console}"),
-            *("-kernel", str(_only(boot, "vmlinuz-*")), "-append", f"{_ROOT} {_QUICK} {kernel}"),
+            *("-kernel", str(_only(boot, "vmlinuz-*")), "-append", f"{_ROOT} {_KERNEL} {kernel}"),
             *("-drive", f"if=none,id=disk,file={self._work}/disk,format=raw,cache=unsafe"),
             *("-device", _DISK, "-device", "virtio-rng-pci"),
             *("-nic", "user,model=virtio-net-pci", *options),
@@ -192,16 +195,7 @@ class Guest:
         lower = ":".join(map(str, layers))
         sizes = [str(_START), str(_SIZE)]
         enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _IMAGE, "sh"]
-        made = subprocess.run(
-            [*enter, lower, self._work, *sizes, " ".join(_MASKED)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"},
-        )
-        assert made.returncode == 0, made.stderr
+        run(*enter, lower, self._work, *sizes, " ".join(_MASKED))
         with (self._work / "disk").open("r+b") as disk:
             disk.seek(440)
             disk.write(struct.pack("<I6xB3xII48xH", _SIGNATURE, 0x83, _START, _SIZE, 0xAA55))
