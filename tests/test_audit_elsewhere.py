@@ -16,6 +16,7 @@ from msmtp_agent.model import CheckResult, Severity, Verdict
 from msmtp_agent.survey import elsewhere, sweep
 from tests.support.roots import MSMTPRC, PASSWORD, SECRET, Root
 from tests.support.sandbox import Sandbox
+from tests.support.tracing import names, parse, strace
 
 VALUE = PASSWORD.removesuffix(b"\n")
 LINE = b"first\nthe password is '" + VALUE + b"', keep it\nlast\n"
@@ -312,6 +313,19 @@ def test_a_search_that_ends_early_is_no_pass(
     assert result.verdict is Verdict.CANNOT_TELL
     assert result.why.startswith("/etc: not searched: ")
     assert why in result.why
+
+
+@pytest.mark.slow
+def test_a_slow_disk_of_the_running_system_is_waited_for(sandbox: Sandbox, tmp_path: Path) -> None:
+    """What a daily unit cannot tell leaves it failed: a cold disk or a host under load is to be no reason for that."""
+    sandbox.write(SECRET, PASSWORD)
+    sandbox.write("/etc/slow/app.conf", LINE, mode=0o644)
+    slow = strace(tmp_path / "trace", "-P", "/etc/slow", "-e", "inject=getdents64:delay_enter=4s:when=1")
+    done = sandbox.traced(slow, "audit", "--only", CONFIG)
+    assert "getdents64" in names(parse(tmp_path / "trace").calls)
+    assert "/etc/slow/app.conf: holds the secret" in done.stdout
+    assert "Cannot tell" not in done.stdout
+    assert done.returncode == 1
 
 
 def test_a_find_wins_over_what_was_left_out(root: Root) -> None:

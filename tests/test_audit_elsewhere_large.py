@@ -281,16 +281,6 @@ def test_without_a_secret_nothing_is_searched(root: Root, content: bytes | None)
     assert (result.verdict, result.why) == (Verdict.SKIPPED, "there is no secret to look for")
 
 
-def test_the_running_system_gets_more_time(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_SECONDS", 0.0)
-    etc = str(root.at("/etc"))
-    with Host(str(root.directory)) as image:
-        hurried, calm = sweep.Sweep(image), sweep.Sweep(Host())
-        assert list(hurried.below("/etc", lambda _, __: True)) == []
-        assert f"{etc}/msmtprc" in {file.path for file in calm.below(etc, lambda _, __: True)}
-    assert (hurried.left_out, calm.left_out) == (("/etc (the search ended here after 0.0 s)",), ())
-
-
 def test_the_journal_is_not_named_each_time(root: Root) -> None:
     path = "/var/log/journal/4711/system.journal"
     root.write(path, text((SIZE - 100, VALUE)), 0o640)

@@ -76,9 +76,12 @@ def git(where: Path, *arguments: str) -> str:
 
 
 def checkout(place: Path) -> Path:
-    """The sources as they lie here, committed: whatever is not committed here is part of what is tested."""
+    """The sources as they lie here, committed: what is not committed here is part of what is tested. No news yet."""
     ignored = ("__pycache__", ".git", "dist", ".*_cache", ".hypothesis", ".coverage*")
     shutil.copytree(PROJECT, place, symlinks=True, ignore=shutil.ignore_patterns(*ignored))
+    changelog = place / "CHANGELOG.md"
+    before, heading, news = changelog.read_text().partition("## [Unreleased]\n\n")
+    changelog.write_text(before + heading + news[news.index("## [") :])
     git(place, "init", "--quiet")
     commit(place)
     return place

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from msmtp_agent.facts import Elsewhere, Search
+from msmtp_agent.survey import sweep
 from tests.package_support import AUDIT, TIMER, Boot
 from tests.support.roots import ALIASES, LOGROTATE, MSMTPRC, PASSWORD, ROTATION, SECRET, USER, account
 from tests.support.sandbox import PROJECT
@@ -51,6 +53,13 @@ def test_findings_are_not_excused() -> None:
     said = values(SERVICE)
     assert said["ExecStart"] == "/usr/bin/msmtp-config audit"
     assert not {"SuccessExitStatus", "Restart"} & said.keys()
+
+
+def test_every_search_ends_before_systemd_ends_the_audit() -> None:
+    """An audit that is killed says nothing of what it has found."""
+    assert values(SERVICE)["TimeoutStartSec"] == "2min"
+    searches = sum(isinstance(value, Search) for value in Elsewhere())
+    assert searches * sweep._SECONDS_LIVE <= 90
 
 
 def test_the_timer_is_daily_spread_and_makes_up_for_what_was_missed() -> None:

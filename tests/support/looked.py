@@ -30,13 +30,8 @@ journalctl -b --no-pager -o cat -u {UNIT} >/outcome/unit
 journalctl -b --no-pager -o cat | grep -F -e {shlex.quote(CANARY)} -e {_ENCODED} >/outcome/told
 stat -c '%a %U:%G %s' {SECRET} >/outcome/rights
 printf 'Subject: from the guest\\n\\nhello\\n' | sendmail root >/outcome/mailed 2>&1
-for attempt in 1 2 3; do
-    msmtp-config audit >/outcome/audited 2>&1
-    status=$?
-    # Its search has seconds, which an emulated processor on a busy host may not have had: "cannot tell" is no verdict.
-    [ $status -eq 3 ] || break
-done
-echo $status >>/outcome/audited
+msmtp-config audit >/outcome/audited 2>&1
+echo $? >>/outcome/audited
 cp {SECRET} {_OPEN} && chmod 644 {_OPEN}
 {_SEARCH.format(_WHERE)} | sort >/outcome/root
 setpriv --reuid=65534 --regid=65534 --clear-groups {_SEARCH.format(_WHERE)} >/outcome/nobody
