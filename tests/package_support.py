@@ -51,7 +51,7 @@ def build(directory: Path) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=300,
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stderr
@@ -172,7 +172,7 @@ class Boot:
         extra: str = "",
         unit: str = UNIT,
         network: Path | None = None,
-        seconds: int = 60,
+        seconds: int = 240,
         options: Sequence[str] = (),
     ) -> None:
         self._work = directory / f"boot-{time.monotonic_ns()}"

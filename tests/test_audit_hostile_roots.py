@@ -38,7 +38,6 @@ OWN = re.compile(
     rf"{re.escape(str(PROJECT))}(/|$)|/(usr/)?lib/(python3[^/]*|locale|[^/]+-linux-gnu)(/|$)|/usr/local/lib/python3"
     r"|/usr/share/(zoneinfo|locale)/|/etc/(ld\.so\.cache|locale\.alias|localtime)$|/proc/self/fd"
 )
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

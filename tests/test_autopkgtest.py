@@ -75,7 +75,6 @@ def test_every_test_says_what_it_proves() -> None:
 @pytest.mark.root
 @pytest.mark.tree
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_in_a_chroot(suite: str, tmp_path: Path) -> None:
     """All that needs no init; the unit's test says itself what it lacks."""
     lower = tree(f"{suite}-autopkgtest")
@@ -87,7 +86,7 @@ def test_in_a_chroot(suite: str, tmp_path: Path) -> None:
         machine.write(DEB, package().read_bytes(), mode=0o644)
         for name, file in source().items():
             machine.write(name, file.read_bytes(), mode=file.stat().st_mode & 0o777)
-        done = machine.run([*RUN, *GIVEN, "chroot", "/testbed"], timeout=180)
+        done = machine.run([*RUN, *GIVEN, "chroot", "/testbed"], timeout=380)
         assert done.returncode == SOME_SKIPPED, done.stdout + done.stderr
         found = verdicts(machine.read("/out/summary").decode())
         assert found.pop("unit").startswith('SKIP Test restriction "isolation-container" requires'), found
@@ -97,7 +96,6 @@ def test_in_a_chroot(suite: str, tmp_path: Path) -> None:
 @pytest.mark.root
 @pytest.mark.tree
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_in_a_booted_machine(suite: str, tmp_path: Path) -> None:
     """All of them, with a systemd, and with nothing but a loopback."""
     files = IMAGE | {name: file.read_text() for name, file in source().items()}
@@ -109,7 +107,7 @@ def test_in_a_booted_machine(suite: str, tmp_path: Path) -> None:
             installed=False,
             extra=BOOTED,
             network=Path(f"/proc/{alone.pid}/ns/net"),
-            seconds=180,
+            seconds=380,
         )
         with booted as machine:
             machine.wait()

@@ -42,7 +42,7 @@ def run(*argv: str | Path, env: dict[str, str] | None = None, cwd: Path = PROJEC
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=300,
         stdin=subprocess.DEVNULL,
         env=environment,
         cwd=cwd,

@@ -15,7 +15,7 @@ from tests.support.building import Built, build_twice
 from tests.support.shared import once
 from tests.support.trees import Machine
 
-pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow]
 
 # Debian 13's knows a newer policy than Debian 12's, and each complains of the other's: the newer stands.
 # stdlib-deprecation takes 18 s for the tests' modules alone; pytest turns every deprecation of Debian 13's Python into

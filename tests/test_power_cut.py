@@ -40,7 +40,7 @@ from tests.support.peer import MECHANISMS, Peer
 from tests.support.pki import Pki
 from tests.support.trees import Machine
 
-pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 AT_ONCE = 2  # emulators
 

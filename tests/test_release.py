@@ -22,7 +22,7 @@ from msmtp_agent import __version__
 from tests.support.sandbox import PROJECT
 from tests.support.view import SYSTEM_PATH
 
-pytestmark = [pytest.mark.programs, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.programs
 slow = pytest.mark.slow
 NEW = "7.8.9"
 NEWS = """\

@@ -16,7 +16,7 @@ from tests.support import confined
 from tests.support.confined import LOCAL, OTHER_ALIASES, OTHER_CA, OTHER_LOG, PROFILE, Confined
 from tests.support.peer import Peer
 
-pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(960)]
+pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def the_profile_is_enforced(guest: Confined) -> None:

@@ -15,7 +15,7 @@ from tests.support.peer import Peer
 from tests.support.vm import MAIL, Guest
 from tests.test_cloudconfig_boot import SETTINGS, TRUST, USER, rendered
 
-pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(960)]
+pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(1800)]
 VM_SETTINGS = SETTINGS.replace(f"host: {Peer.host}", f"host: {MAIL}")
 
 

@@ -19,7 +19,7 @@ from tests.test_cloudconfig_boot import TRUST, USER, rendered
 from tests.test_provisioning import boxes
 from tests.test_vm_boot import VM_SETTINGS
 
-pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(960)]
+pytestmark = [pytest.mark.root, pytest.mark.tree, pytest.mark.slow, pytest.mark.timeout(1800)]
 # Any kind of disk does that the machine knows when systemd starts, since cloud-init looks for it that early: here
 # that is without the help of an initial RAM disk.
 SEED_OPTION = "-drive if=none,id=seed,file=/var/lib/seed.img,format=raw,readonly=on -device nvme,drive=seed,serial=seed"

@@ -18,7 +18,7 @@ TIMER_LINK = f"/etc/systemd/system/timers.target.wants/{TIMER}"
 def apt(machine: Machine, *arguments: str | Path) -> Completed:
     """apt as a person types it, with DEBIAN_FRONTEND unset and standard input closed: a question would end it."""
     script = 'exec apt-get --yes --no-install-recommends "$@" <&-'
-    done = machine.run(["sh", "-c", script, "apt", *arguments], timeout=100)
+    done = machine.run(["sh", "-c", script, "apt", *arguments], timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
