@@ -86,7 +86,7 @@ def test_in_a_chroot(suite: str, tmp_path: Path) -> None:
         machine.write(DEB, package().read_bytes(), mode=0o644)
         for name, file in source().items():
             machine.write(name, file.read_bytes(), mode=file.stat().st_mode & 0o777)
-        done = machine.run([*RUN, *GIVEN, "chroot", "/testbed"], timeout=380)
+        done = machine.run([*RUN, *GIVEN, "chroot", "/testbed"], timeout=300)
         assert done.returncode == SOME_SKIPPED, done.stdout + done.stderr
         found = verdicts(machine.read("/out/summary").decode())
         assert found.pop("unit").startswith('SKIP Test restriction "isolation-container" requires'), found
@@ -107,7 +107,6 @@ def test_in_a_booted_machine(suite: str, tmp_path: Path) -> None:
             installed=False,
             extra=BOOTED,
             network=Path(f"/proc/{alone.pid}/ns/net"),
-            seconds=380,
         )
         with booted as machine:
             machine.wait()

@@ -32,7 +32,7 @@ exec piuparts --tmpdir /tmp --distribution "$4" --existing-chroot /chroot --keep
 def test_nothing_is_left(suite: str, tmp_path: Path) -> None:
     old = older(package(), tmp_path)
     with Machine("trixie-build", tmp_path, share=[tree(suite), package(), old]) as machine:
-        done = machine.run(["sh", "-euc", _RUN, "sh", tree(suite), package(), old, suite], timeout=380)
+        done = machine.run(["sh", "-euc", _RUN, "sh", tree(suite), package(), old, suite], timeout=300)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-6000:]
     assert said.rstrip().endswith("piuparts run ends.")

@@ -101,7 +101,7 @@ def build_twice(suite: str, work: Path, into: Path) -> None:
         files = _copy_source(machine.path("/build/in/source"))
         (into / "files").write_text("".join(f"{name}\n" for name in files))
         machine.write("/build/build.sh", _BUILD, mode=0o644)
-        done = machine.run(["sh", "-euc", _REPROTEST, "sh", _VARIED], timeout=380)
+        done = machine.run(["sh", "-euc", _REPROTEST, "sh", _VARIED], timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         shutil.copytree(machine.path("/build/out"), into / "source")
         shutil.copytree(machine.path("/build/stored/control"), into / "first")
